@@ -1,0 +1,1 @@
+"""Intermodal: attention between modalities."""
