@@ -1,1 +1,71 @@
-"""Intermodal: attention between modalities."""
+"""Intermodal: attention between modalities. Who asks whom, does it help, and why.
+
+The façade only re-exports. Errors and specs load at once; everything that needs torch, scikit-learn or pyarrow
+loads on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from intermodal.errors import InputError, IntermodalError, OneKeyWarning
+from intermodal.spec import Edge, Spec
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Comparison": "learn.compare",
+    "FusionClassifier": "learn.estimators",
+    "FusionRegressor": "learn.estimators",
+    "Samples": "data.samples",
+    "attend": "attention",
+    "causal_keep": "attention",
+    "compare": "learn.compare",
+    "explain": "explain.explaining",
+    "load": "learn.saving",
+    "read": "data.reading",
+    "Explanation": "explain.explaining",
+}
+_MODULES = {"nn": "nn", "datasets": "data.digits"}
+
+__all__ = [
+    "Edge",
+    "InputError",
+    "IntermodalError",
+    "OneKeyWarning",
+    "Spec",
+    *sorted(_LAZY),
+    *sorted(_MODULES),
+]
+
+if TYPE_CHECKING:
+    from intermodal import nn as nn
+    from intermodal.attention import attend as attend
+    from intermodal.attention import causal_keep as causal_keep
+    from intermodal.data import digits as datasets
+    from intermodal.data.reading import read as read
+    from intermodal.data.samples import Samples as Samples
+    from intermodal.explain.explaining import Explanation as Explanation
+    from intermodal.explain.explaining import explain as explain
+    from intermodal.learn.compare import Comparison as Comparison
+    from intermodal.learn.compare import compare as compare
+    from intermodal.learn.estimators import FusionClassifier as FusionClassifier
+    from intermodal.learn.estimators import FusionRegressor as FusionRegressor
+    from intermodal.learn.saving import load as load
+
+
+def __getattr__(name: str) -> Any:
+    """Load a part on first use (PEP 562)."""
+    if name in _MODULES:
+        value = importlib.import_module(f"intermodal.{_MODULES[name]}")
+    elif name in _LAZY:
+        value = getattr(importlib.import_module(f"intermodal.{_LAZY[name]}"), name)
+    else:
+        raise AttributeError(f"module 'intermodal' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

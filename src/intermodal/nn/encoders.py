@@ -1,0 +1,154 @@
+"""From a modality as it comes to tokens of one width.
+
+Shapes: B batch, T tokens, D width of the modality, d width of the model.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from intermodal.errors import InputError, MaskError, ShapeError, did_you_mean
+
+KINDS = ("linear", "conv", "gru")
+POSITION_SCALE = 0.25  # a standardised input gives tokens of unit size: positions must not drown them
+
+
+class Encoder(nn.Module):
+    """Turn one modality, a vector or a sequence of vectors, into tokens.
+
+    A vector becomes `n_tokens` learned projections, so that asking it is a choice. A sequence keeps its tokens
+    and gets sinusoidal positions, counted from its first token that is there: padding on either side changes
+    nothing.
+
+    Shape:
+        x (B, D) with present (B,), or x (B, T, D) with present (B, T) -> tokens (B, n_tokens or T, d), present.
+
+    Args:
+        d_in: D, width of the modality.
+        d_model: d, width of the tokens.
+        n_tokens: tokens of a vector; a sequence takes 1.
+        kind: `linear` (token by token), `conv` (a residual convolution over neighbours) or `gru` (both
+            directions); the last two read sequences only.
+        kernel: width of the convolution, odd.
+
+    Raises:
+        InputError: unknown kind, a size that is not positive, or several tokens for a sequence.
+
+    Example:
+        >>> tokens, present = Encoder(5, 8, n_tokens=3)(torch.randn(2, 5))
+        >>> tokens.shape
+        torch.Size([2, 3, 8])
+    """
+
+    def __init__(self, d_in: int, d_model: int, *, n_tokens: int = 1, kind: str = "linear", kernel: int = 5) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise InputError(f'an encoder is linear, conv or gru, however: "{kind}"' + did_you_mean(kind, KINDS))
+        if min(d_in, d_model, n_tokens) < 1:
+            raise InputError(f"sizes are positive, however: {d_in=}, {d_model=}, {n_tokens=}")
+        if kind != "linear" and n_tokens > 1:
+            raise InputError(f"a sequence keeps its own tokens, so n_tokens is 1, however: {n_tokens=}, {kind=}")
+        self.kind = kind
+        self.n_tokens = n_tokens
+        self.project = nn.Linear(d_in, n_tokens * d_model)
+        self.over_time: nn.Module | None = None
+        if kind == "conv":
+            self.over_time = nn.Conv1d(d_model, d_model, kernel, padding=kernel // 2)
+        elif kind == "gru":
+            if d_model % 2:
+                raise InputError(f"the two directions of a gru share d_model, so it is even, however: {d_model=}")
+            self.over_time = nn.GRU(d_model, d_model // 2, batch_first=True, bidirectional=True)
+
+    @property
+    def d_in(self) -> int:
+        """Width of the modality, read from the weights."""
+        return self.project.in_features
+
+    def forward(self, x: Tensor, present: Tensor | None = None, *, name: str = "x") -> tuple[Tensor, Tensor | None]:
+        """Encode one modality.
+
+        Args:
+            x: (B, D) or (B, T, D).
+            present: bool (B,) or (B, T); everything is there by default. What stands elsewhere is not read.
+            name: how errors call the modality.
+
+        Returns:
+            The tokens, zero where nothing is there, and which are there (B, tokens), or None for all.
+        """
+        self._check(x, present, name)
+        if present is not None:
+            x = x.masked_fill(~present.unsqueeze(-1), 0.0)
+        if x.ndim == 2:
+            tokens = self.project(x).reshape(x.shape[0], self.n_tokens, -1)
+            present = None if present is None else present.unsqueeze(1).expand(-1, self.n_tokens)
+        else:
+            tokens = self.project(x)
+            if self.over_time is not None:
+                tokens = tokens + self._over_time(_blank(tokens, present), present)
+            tokens = tokens + _positions(tokens, present)
+        return _blank(tokens, present), present
+
+    def _over_time(self, tokens: Tensor, present: Tensor | None) -> Tensor:
+        if isinstance(self.over_time, nn.Conv1d):
+            return F.gelu(self.over_time(tokens.transpose(1, 2)).transpose(1, 2))
+        assert isinstance(self.over_time, nn.GRU)
+        if tokens.shape[1] == 0:
+            return tokens
+        if present is None:
+            return torch.as_tensor(self.over_time(tokens)[0])
+        # A GRU reads from the left:  . . a b .   ->   a b . . .   and back again
+        n = tokens.shape[1]
+        place = torch.arange(n, device=tokens.device)
+        first = _first(present).unsqueeze(1)
+        lengths = (n - present.flip(1).to(torch.int8).argmax(1) - first.squeeze(1)).clamp(min=1)
+        left = (place + first).clamp(max=n - 1).unsqueeze(-1).expand_as(tokens)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            tokens.gather(1, left), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        read, _ = nn.utils.rnn.pad_packed_sequence(self.over_time(packed)[0], batch_first=True, total_length=n)
+        return read.gather(1, (place - first).clamp(min=0).unsqueeze(-1).expand_as(read))
+
+    def _check(self, x: Tensor, present: Tensor | None, name: str) -> None:
+        if x.ndim not in (2, 3) or (x.ndim == 2 and self.kind != "linear"):
+            raise ShapeError(
+                f'"{name}" is (batch, width) for a vector or (batch, tokens, width) for a sequence, however: '
+                f"{tuple(x.shape)=}, encoder={self.kind}"
+            )
+        if x.shape[-1] != self.d_in:
+            raise ShapeError(f'"{name}" has width {self.d_in} on its last axis, however: {tuple(x.shape)=}')
+        if x.ndim == 3 and self.n_tokens > 1:
+            raise ShapeError(
+                f'"{name}" is one vector (batch, {self.d_in}), since n_tokens={self.n_tokens}, however: '
+                f'{tuple(x.shape)=}; for a sequence give n_tokens={{"{name}": 1}}'
+            )
+        if present is not None and (present.dtype != torch.bool or present.shape != x.shape[:-1]):
+            raise MaskError(
+                f'present of "{name}" is bool {tuple(x.shape[:-1])}, however: {present.dtype=}, {tuple(present.shape)=}'
+            )
+
+
+def _blank(tokens: Tensor, present: Tensor | None) -> Tensor:
+    return tokens if present is None else tokens.masked_fill(~present.unsqueeze(-1), 0.0)
+
+
+def _first(present: Tensor) -> Tensor:
+    """The place of the first token that is there, (B,); 0 where there is none."""
+    return (
+        present.to(torch.int8).argmax(1) if present.shape[1] else present.new_zeros(present.shape[0], dtype=torch.long)
+    )
+
+
+def _positions(tokens: Tensor, present: Tensor | None) -> Tensor:
+    """Sinusoidal positions (1 or B, T, d), counted from the first token (Vaswani et al. 2017, section 3.5)."""
+    n, d = tokens.shape[1:]
+    place = torch.arange(n, device=tokens.device).unsqueeze(0)
+    if present is not None:
+        place = place - _first(present).unsqueeze(1)
+    half = (d + 1) // 2
+    rate = torch.exp(torch.arange(half, device=tokens.device) * (-math.log(10000.0) / half))
+    angle = place.unsqueeze(-1) * rate
+    return POSITION_SCALE * torch.cat([angle.sin(), angle.cos()], -1)[..., :d].to(tokens.dtype)

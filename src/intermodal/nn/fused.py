@@ -1,0 +1,42 @@
+"""What a fusion returns: one type for every network, so that nothing is found by a hook."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from intermodal.spec import Edge
+
+Weights = dict[Edge, Tensor]
+
+
+class Fused(NamedTuple):
+    """The fused vector, the tokens behind it, and who looked where.
+
+    Shape:
+        pooled (B, d), or (B, n_members, d) for an ensemble; tokens: name -> (B, T, d); weights: edge ->
+        (B, H, Q, K) of the last layer, a list of such mappings (one a layer) when asked for `"layers"`, or None.
+        An ensemble stacks its members along the heads, member by member.
+    """
+
+    pooled: Tensor
+    tokens: dict[str, Tensor]
+    weights: Weights | list[Weights] | None
+
+
+def mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:
+    """Average the tokens that are there; a sample without any gets zeros.
+
+    Shape:
+        tokens (B, T, d), present (B, T) bool or None -> (B, d).
+
+    Example:
+        >>> import torch
+        >>> mean_present(torch.tensor([[[1.], [3.], [9.]]]), torch.tensor([[True, True, False]]))
+        tensor([[2.]])
+    """
+    if present is None:
+        return tokens.mean(1) if tokens.shape[1] else tokens.sum(1)
+    share = present / present.sum(1, keepdim=True).clamp(min=1)
+    return (share.to(tokens.dtype).unsqueeze(1) @ tokens.masked_fill(~present.unsqueeze(-1), 0.0)).squeeze(1)
