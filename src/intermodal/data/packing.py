@@ -153,11 +153,11 @@ def _pack_list(name: str, items: Sequence[Any]) -> tuple[Kind, np.ndarray, np.nd
     arrays = [_item(name, i, item) for i, item in enumerate(items)]
     first = next((i for i, a in enumerate(arrays) if a is not None and a.size), None)
     if first is None:
-        raise DataError(f'modality "{name}" must be there for at least one sample, however: all are None')
+        raise DataError(f'modality "{name}" must be there for at least one sample, however: all are None or empty')
     model = arrays[first]
     assert model is not None
     kind: Kind = "vector" if model.ndim == 1 else "sequence"
-    arrays = [None if a is None or (kind == "sequence" and a.size == 0) else a for a in arrays]
+    arrays = [None if a is None or a.size == 0 else a for a in arrays]
     for i, a in enumerate(arrays):
         if a is not None and (a.ndim != model.ndim or a.shape[-1] != model.shape[-1]):
             raise DataError(
@@ -256,8 +256,21 @@ def _floats(name: str, array: np.ndarray) -> np.ndarray:
         raise DataError(f'modality "{name}" must hold real numbers, however: its dtype is {array.dtype}')
     if kind == "f":
         return array.astype(np.float32 if size <= 4 else np.float64, copy=False)
-    exact = size <= 2 or array.size == 0 or max(-int(array.min()), int(array.max())) <= 2**24
-    return array.astype(np.float32 if exact else np.float64)
+    return whole_as_float(array)
+
+
+def whole_as_float(array: np.ndarray) -> np.ndarray:
+    """Return whole numbers or bools as float32 where that is exact, otherwise as float64.
+
+    Example:
+        >>> import numpy as np
+        >>> whole_as_float(np.array([2**24])).dtype.name, whole_as_float(np.array([2**24 + 1])).dtype.name
+        ('float32', 'float64')
+    """
+    small = array.dtype.itemsize <= 2 or array.size == 0
+    exact = small or max(-int(array.min()), int(array.max())) <= 2**24
+    floats: np.ndarray = array.astype(np.float32 if exact else np.float64)
+    return floats
 
 
 def _repack(name: str, modality: Modality, nan: Nan) -> Modality:
