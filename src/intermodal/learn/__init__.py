@@ -1,0 +1,1 @@
+"""Fit, predict, compare: where the spec meets samples."""

@@ -1,0 +1,454 @@
+"""The estimators: samples in, predictions out, on scikit-learn's contract.
+
+Shapes: N samples, K classes, O outputs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from intermodal.data.samples import Samples
+from intermodal.errors import DataError, InputError
+from intermodal.learn import losses
+from intermodal.learn.feed import Feed, as_tensor, to_device
+from intermodal.learn.holding import hold_out
+from intermodal.learn.loop import Plan, one_thread, train
+from intermodal.learn.model import FusionModel
+from intermodal.learn.preprocess import Preprocessor
+from intermodal.nn.network import FusionNetwork
+from intermodal.spec import Spec
+
+
+class _FusionEstimator(BaseEstimator):
+    """What the classifier and the regressor share: everything but the target."""
+
+    _numeric_target: bool
+
+    def __init__(
+        self,
+        fusion: str | Spec = "self",
+        *,
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_layers: int = 1,
+        n_tokens: int | Mapping[str, int] | Literal["auto"] = "auto",
+        encoder: str | Mapping[str, str] = "auto",
+        pool: str = "mean",
+        n_members: int = 4,
+        linear: bool = True,
+        missing: Literal["mask", "token"] = "mask",
+        dropout: float = 0.1,
+        modality_dropout: float = 0.1,
+        lr: float = 2e-3,
+        weight_decay: float = 0.01,
+        average: float = 0.98,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 200,
+        patience: int = 20,
+        validation: float = 0.15,
+        nan: Literal["error", "impute"] = "error",
+        device: str = "auto",
+        seed: int = 0,
+        callback: Callable[[dict[str, Any]], None] | None = None,
+        class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
+    ) -> None:
+        self.fusion = fusion
+        self.d_model = d_model
+        self.n_heads = n_heads
+        self.n_layers = n_layers
+        self.n_tokens = n_tokens
+        self.encoder = encoder
+        self.pool = pool
+        self.n_members = n_members
+        self.linear = linear
+        self.missing = missing
+        self.dropout = dropout
+        self.modality_dropout = modality_dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.average = average
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.validation = validation
+        self.nan = nan
+        self.device = device
+        self.seed = seed
+        self.callback = callback
+        self.class_weight = class_weight
+
+    # --- fitting
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+        self._check_numbers()
+        device = to_device(self.device)
+        samples, y = self._samples_and_target(X, y, fitting=True)
+        target, labels, n_outputs, loss = self._encode_target(y)
+        weight = self._weights(sample_weight, samples, labels)
+        groups = samples.groups if groups is None else np.asarray(groups)
+        if groups is not None and len(groups) != len(samples):
+            raise DataError(f"groups name one group for each sample, however: {len(groups)=}, {len(samples)=}")
+        learn, held = self._hold_out(samples, labels, groups, weight)
+        self.names_ = samples.names
+        self.target_ = samples.target
+        self.preprocessor_ = Preprocessor.fit(samples[learn], weight[learn])
+        self.spec_ = Spec.parse(self.fusion, self.names_)
+        feed = Feed(self.preprocessor_.apply(samples), device=device)
+        with torch.random.fork_rng(devices=[]), one_thread(device):
+            torch.manual_seed(self.seed)
+            self.model_ = self._build(n_outputs).to(device)
+            self.history_ = train(
+                self.model_,
+                feed,
+                as_tensor(target, torch.empty(0, dtype=_dtype(target), device=device)),
+                as_tensor(weight, torch.empty(0, device=device)),
+                loss,
+                rows=learn,
+                valid_rows=held,
+                plan=self._plan(len(learn)),
+                callback=self.callback,
+            )
+
+    def _build(self, n_outputs: int) -> FusionModel:
+        """Build the model for the modalities that were seen."""
+        scalings = self.preprocessor_.scalings
+        sequences = [n for n, s in scalings.items() if s.kind == "sequence"]
+        n_tokens: int | dict[str, int] | Mapping[str, int]
+        if self.n_tokens == "auto":
+            several = max(2, min(4, 8 // len(scalings)))
+            n_tokens = {n: 1 if n in sequences else several for n in scalings}
+        elif isinstance(self.n_tokens, int):
+            n_tokens = {n: 1 if n in sequences else self.n_tokens for n in scalings}
+        else:
+            n_tokens = self.n_tokens
+        encoder = self.encoder
+        if encoder == "auto":
+            encoder = {n: "conv" if n in sequences else "linear" for n in scalings}
+        elif isinstance(encoder, str):
+            encoder = {n: encoder if n in sequences else "linear" for n in scalings}
+        network = FusionNetwork(
+            self.spec_,
+            {n: s.width for n, s in scalings.items()},
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            n_tokens=n_tokens,
+            encoder=encoder,
+            pool=self.pool,
+            missing=self.missing,
+            modality_dropout=self.modality_dropout if len(scalings) > 1 else 0.0,
+            dropout=self.dropout,
+            n_members=self.n_members,
+        )
+        return FusionModel(network, n_outputs, dropout=self.dropout, linear=self.linear)
+
+    def _plan(self, n: int) -> Plan:
+        size = (
+            int(np.clip(2 ** int(np.log2(max(1, n / 12))), 16, 256)) if self.batch_size == "auto" else self.batch_size
+        )
+        return Plan(
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            batch_size=size,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            average=self.average,
+            seed=self.seed,
+        )
+
+    def _hold_out(
+        self, samples: Samples, labels: np.ndarray | None, groups: np.ndarray | None, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to learn from and to stop by: the data's own `valid` part, or a share of the rows that count."""
+        counts = np.flatnonzero(weight > 0)
+        if samples.split is not None and (samples.split[counts] == "valid").any():
+            valid = samples.split[counts] == "valid"
+            return counts[~valid], counts[valid]
+        learn, held = hold_out(
+            len(counts),
+            share=self.validation,
+            seed=self.seed,
+            labels=None if labels is None else labels[counts],
+            groups=None if groups is None else groups[counts],
+        )
+        return counts[learn], counts[held]
+
+    def _weights(self, sample_weight: Any, samples: Samples, labels: np.ndarray | None) -> np.ndarray:
+        rows = np.empty((len(samples), 1))
+        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+        if weight.sum() <= 0:
+            raise InputError("sample_weight holds a weight above zero, however: all are zero")
+        return weight / weight[weight > 0].mean()
+
+    def _encode_target(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, int, Any]:
+        """Target for the loss, class numbers to stratify by, number of outputs, loss."""
+        raise NotImplementedError
+
+    def _check_numbers(self) -> None:
+        """Collect everything that is wrong with the parameters, then say it at once."""
+        wrong = []
+        for name in ("d_model", "n_heads", "n_members", "max_epochs", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < 1:
+                wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
+        for name in ("dropout", "modality_dropout", "validation", "average"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+                wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+        if self.class_weight is not None and self._numeric_target:
+            wrong.append(f"class_weight is for classes, however: a regressor got {self.class_weight!r}")
+        if self.nan not in ("error", "impute"):
+            wrong.append(f'nan is "error" or "impute", however: nan={self.nan!r}')
+        if wrong:
+            raise InputError("\n".join(wrong))
+
+    # --- samples
+
+    def _samples_and_target(self, X: Any, y: Any, *, fitting: bool) -> tuple[Samples, Any]:
+        if _is_plain(X):
+            checks: dict[str, Any] = {"dtype": [np.float64, np.float32], "reset": fitting}
+            checks["ensure_all_finite"] = "allow-nan" if self.nan == "impute" else True
+            if fitting:
+                X, y = validate_data(self, X, y, multi_output=True, y_numeric=self._numeric_target, **checks)
+            else:
+                X = validate_data(self, X, **checks)
+            return Samples({"table": X}, nan=self.nan), y
+        samples = Samples.of(X, nan=self.nan)
+        if samples.has_nan and self.nan != "impute":
+            raise DataError('samples hold no NaN inside a vector, however: some do; choose nan="impute"')
+        y = samples.y if y is None else np.asarray(y)
+        if fitting and y is None:
+            raise DataError("fit needs a target, however: y is None and the samples carry none")
+        if y is not None and len(y) != len(samples):
+            raise DataError(f"y holds one target for each sample, however: {len(y)=}, {len(samples)=}")
+        return samples, y
+
+    def _outputs(self, X: Any) -> torch.Tensor:
+        """Outputs of every member, (N, n_members, O), in float64 on a processor, so that batches do not matter."""
+        check_is_fitted(self, "model_")
+        samples, _ = self._samples_and_target(X, None, fitting=False)
+        device = next(self.model_.parameters()).device
+        dtype = torch.float64 if device.type == "cpu" else torch.float32
+        model = copy.deepcopy(self.model_).to(dtype).eval()
+        feed = Feed(self.preprocessor_.apply(samples), dtype=dtype, device=device)
+        with torch.no_grad(), one_thread(device):
+            parts = [model(*feed.batch(rows)).outputs.cpu() for rows in feed.in_order(np.arange(len(feed)), 256)]
+        return torch.cat(parts)
+
+    # --- what was fitted
+
+    @property
+    def network_(self) -> FusionNetwork:
+        """The fitted `FusionNetwork`."""
+        check_is_fitted(self, "model_")
+        return self.model_.network
+
+    @property
+    def n_parameters_(self) -> int:
+        """Numbers that were learned."""
+        check_is_fitted(self, "model_")
+        return sum(p.numel() for p in self.model_.parameters())
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the fitted model to a folder: `config.json` and `model.safetensors`, no pickle.
+
+        Args:
+            folder: where; made whole beside its place and renamed, so that it is never half written.
+            overwrite: replace a model that is there.
+
+        Raises:
+            InputError: the folder exists and `overwrite` is False.
+        """
+        from intermodal.learn.saving import save
+
+        check_is_fitted(self, "model_")
+        return save(self, Path(folder), overwrite=overwrite)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+
+class FusionClassifier(ClassifierMixin, _FusionEstimator):
+    """Fuse modalities by attention and predict a class.
+
+    Args:
+        fusion: who asks whom: `self`, `cross`, `none`, or clauses as `text <-> video, audio -> text`.
+        d_model: width of the tokens.
+        n_heads: heads of every attention.
+        n_layers: layers of attention.
+        n_tokens: tokens of a modality that is one vector; `auto` gives several, so that asking it is a choice.
+        encoder: of a sequence: `linear`, `conv`, `gru`, or `auto` (`conv`).
+        pool: `mean`, `tokens`, `attention` or `concat`.
+        n_members: size of the ensemble that shares its weights; the answer is the mean.
+        linear: add a linear path beside the fusion.
+        missing: `mask` (a missing modality is never looked at) or `token` (a learned token stands in).
+        dropout: probability of dropping a feature in training.
+        modality_dropout: probability of hiding a modality from a sample in training.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        average: decay of the running mean of the weights.
+        batch_size: samples of a step; `auto` goes by their number.
+        max_epochs: most passes over the rows.
+        patience: epochs without progress on the held-out rows before training stops.
+        validation: share of the training rows held out to stop by; whole groups when there are groups. Rows with
+            split "valid" are used instead where the samples have them.
+        nan: `error`, or `impute`: a NaN cell becomes the training mean.
+        device: `auto`, `cpu`, `cuda` ...
+        seed: the same seed gives the same model.
+        callback: called after each epoch with a line of the history.
+        class_weight: None, `balanced`, or a mapping class -> weight.
+
+    Attributes:
+        classes_: (K,) the classes in order.
+        spec_: the spec with wildcards expanded.
+        names_: the modalities.
+        history_: one dict an epoch.
+        network_: the fitted `FusionNetwork`.
+        n_parameters_: numbers learned.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = {"text": rng.normal(size=(40, 5)), "video": rng.normal(size=(40, 7, 3))}
+        >>> y = np.where(X["text"][:, 0] > 0, "up", "down")
+        >>> model = FusionClassifier("text -> video", max_epochs=30).fit(X, y)
+        >>> model.predict_proba(X).shape
+        (40, 2)
+    """
+
+    _numeric_target = False
+
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, groups: Any = None) -> FusionClassifier:
+        """Fit on samples.
+
+        Args:
+            X: whatever `Samples.of` takes: a mapping, a DataFrame, samples, a 2-D array.
+            y: (N,) classes; taken from the samples when None.
+            sample_weight: (N,) weights, not negative.
+            groups: (N,) rows of a group are held out together; taken from the samples when None.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: samples, target or parameters cannot be used; the message says why.
+        """
+        self._fit(X, y, sample_weight, groups)
+        return self
+
+    def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray | None, int, Any]:
+        y = np.asarray(y)
+        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        if y.ndim != 1:
+            raise InputError(f"a class is one label for each sample, however: {y.shape=}")
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(
+                f"a classifier learns from at least two classes, however: every label is {self.classes_[0]!r} "
+                "(one class)"
+            )
+        return labels, labels, len(self.classes_), losses.cross_entropy
+
+    def _weights(self, sample_weight: Any, samples: Samples, labels: np.ndarray | None) -> np.ndarray:
+        weight = super()._weights(sample_weight, samples, labels)
+        if self.class_weight is not None:
+            assert labels is not None
+            weight = weight * compute_sample_weight(self.class_weight, self.classes_[labels])
+        return weight
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, (N, K), the mean over the members."""
+        return losses.probabilities(self._outputs(X)).double().numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each sample, (N,)."""
+        chosen = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[chosen])
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the accuracy; `y` is taken from the samples when None."""
+        return float(accuracy_score(_target_of(X, y), self.predict(X), sample_weight=sample_weight))
+
+
+class FusionRegressor(RegressorMixin, _FusionEstimator):
+    """Fuse modalities by attention and predict numbers.
+
+    Args: as `FusionClassifier`; `class_weight` stays None.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = {"text": rng.normal(size=(40, 5)), "video": rng.normal(size=(40, 7, 3))}
+        >>> model = FusionRegressor("cross", max_epochs=30).fit(X, X["text"][:, :2])
+        >>> model.predict(X).shape
+        (40, 2)
+    """
+
+    _numeric_target = True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, groups: Any = None) -> FusionRegressor:
+        """Fit on samples; `y` is (N,) or (N, O). Other arguments as `FusionClassifier.fit`."""
+        self._fit(X, y, sample_weight, groups)
+        return self
+
+    def _encode_target(self, y: Any) -> tuple[np.ndarray, np.ndarray | None, int, Any]:
+        try:
+            y = np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError("a regressor predicts numbers, however: y holds something else") from None
+        if y.ndim not in (1, 2) or not np.isfinite(y).all():
+            raise InputError(f"y is (N,) or (N, outputs) of finite numbers, however: {y.shape=}, or it holds NaN")
+        self._one_output = y.ndim == 1
+        y = y.reshape(len(y), -1)
+        self.y_mean_, spread = y.mean(0), y.std(0)
+        self.y_scale_ = np.where(spread > 0, spread, 1.0)
+        return (y - self.y_mean_) / self.y_scale_, None, y.shape[1], losses.squared_error
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted numbers, (N,) or (N, O) as y came."""
+        scaled = losses.mean_of_members(self._outputs(X)).double().numpy()
+        values = scaled * self.y_scale_ + self.y_mean_
+        return values[:, 0] if self._one_output else values
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return R2; `y` is taken from the samples when None."""
+        return float(r2_score(_target_of(X, y), self.predict(X), sample_weight=sample_weight))
+
+
+def _target_of(X: Any, y: Any) -> np.ndarray:
+    y = getattr(X, "y", None) if y is None else y
+    if y is None:
+        raise DataError("score needs a target, however: y is None and the samples carry none")
+    return np.asarray(y)
+
+
+def _dtype(target: np.ndarray) -> torch.dtype:
+    return torch.int64 if target.dtype.kind in "iu" else torch.float32
+
+
+def _is_plain(X: Any) -> bool:
+    """True for what scikit-learn calls X: one 2-D table of numbers, to be checked by its own rules."""
+    if hasattr(X, "tocsr"):  # a sparse matrix may also be a mapping; scikit-learn's own check refuses it
+        return True
+    if isinstance(X, Samples | Mapping) or type(X).__module__.startswith(("pyarrow", "polars")):
+        return False
+    if hasattr(X, "dtypes") and hasattr(X, "columns"):
+        return all(np.issubdtype(t, np.number) for t in X.dtypes if isinstance(t, np.dtype)) and all(
+            isinstance(t, np.dtype) and "." not in str(c) for c, t in zip(X.columns, X.dtypes, strict=True)
+        )
+    return True
