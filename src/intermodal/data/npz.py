@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from intermodal.data.tables import ID_NAMES
 from intermodal.errors import DataError, DataWarning, did_you_mean
 
 Arrays = dict[str, np.ndarray]
+_UNREADABLE = (
+    ValueError, EOFError, OSError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def samples_from_arrays(
@@ -95,13 +100,11 @@ def open_npz(path: Path) -> Arrays:
     Raises:
         DataError: the file is damaged, or an array holds Python objects.
     """
-    import zipfile
-    import zlib
-
     key = None
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
                 raise DataError(f'an npz must hold named arrays, however: "{path}" holds a single one')
             arrays: Arrays = {}
             for key in stored.files:
@@ -109,7 +112,7 @@ def open_npz(path: Path) -> Arrays:
             return arrays
     except DataError:
         raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except _UNREADABLE as error:
         if key is not None and "allow_pickle" in str(error):
             raise DataError(
                 f'an npz must hold plain arrays, however: "{key}" of "{path}" holds Python objects, '
