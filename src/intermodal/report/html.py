@@ -1,0 +1,126 @@
+"""A report as one HTML file: offline, under a strict content policy, whole without scripts, the same bytes each time.
+
+The content policy allows one style and one script, each by its SHA-256, and nothing from anywhere else. There is no
+inline style, no handler in an attribute and no data inside the script; names are text between tags.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+
+from intermodal.report.bars import bars_html
+from intermodal.report.catalogue import WORDS
+from intermodal.report.escape import html
+from intermodal.report.htmltable import table_html
+from intermodal.report.intervals import intervals_html
+from intermodal.report.matrix import matrix_html, matrix_levels
+from intermodal.report.prose import commands_html, facts_html, findings_html, text_html
+from intermodal.report.script import SCRIPT
+from intermodal.report.size import check_size
+from intermodal.report.style import style
+from intermodal.report.validating import Block, Report, validate
+
+_BLOCKS: dict[str, Callable[[Block], str]] = {
+    "text": text_html,
+    "facts": facts_html,
+    "table": table_html,
+    "matrix": matrix_html,
+    "bars": bars_html,
+    "intervals": intervals_html,
+    "findings": findings_html,
+    "commands": commands_html,
+}
+_NAVIGATE_FROM = 4
+
+
+def to_html(report: Report, *, max_mb: float = 25) -> str:
+    """Return `report` as one HTML page that needs nothing else.
+
+    Args:
+        report: title and blocks; see `validate`.
+        max_mb: the most megabytes (of 10^6 bytes, as UTF-8) the page may have.
+
+    Raises:
+        ValueError: the report is not valid.
+        ReportTooLarge: the page would be larger than `max_mb`.
+
+    Example:
+        >>> page = to_html({"title": "</script>", "blocks": []})
+        >>> page.startswith("<!doctype html>"), "<h1><bdi>&lt;/script&gt;</bdi></h1>" in page
+        (True, True)
+    """
+    validate(report)
+    blocks = report["blocks"]
+    sections = [_section(index, block) for index, block in enumerate(blocks)]
+    levels = set().union(*(matrix_levels(block) for block in blocks if block["kind"] == "matrix"))
+    css = style(levels)
+    before, after = _page(report, css, "\n".join(sections))
+    size = _own_size(len((before + after).encode()))
+    sizes = [(block["kind"], len(section.encode())) for block, section in zip(blocks, sections, strict=True)]
+    check_size(size, max_mb, sizes)
+    return f"{before}{size:,}{after}"
+
+
+def _page(report: Report, css: str, main: str) -> tuple[str, str]:
+    """Return the page before and after the place where it states its own size."""
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_sha(css)}'; script-src '{_sha(SCRIPT)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    words = (("copy", "copy"), ("copied", "copied"), ("not-copied", "not_copied"))
+    spoken = "".join(f' data-{key}="{html(WORDS[word])}"' for key, word in words)
+    subtitle = f'<p class="subtitle" dir="auto">{html(report["subtitle"])}</p>' if report.get("subtitle") else ""
+    page = (
+        f'<!doctype html>\n<html lang="{WORDS["lang"]}">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+        f'<link rel="icon" href="data:,">\n<title>{html(report["title"])}</title>\n<style>{css}</style>\n</head>\n'
+        f"<body{spoken}>\n<header>\n<h1>{_heading(report['title'])}</h1>\n{subtitle}{_contents(report)}</header>\n"
+        f"<main>\n{main}\n</main>\n"
+    )
+    before, after = html(WORDS["size"]).split("{size}")
+    return (
+        f"{page}<footer><p>{before}",
+        f"{after}</p></footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+    )
+
+
+def _section(index: int, block: Block) -> str:
+    made = _BLOCKS[block["kind"]](block)
+    if block.get("caption"):
+        made = f'<p class="caption" dir="auto">{html(block["caption"])}</p>{made}'
+    if not block.get("title"):
+        return f'<section id="b{index}">{made}</section>'
+    heading = f'<h2 id="t{index}">{_heading(block["title"])}</h2>'
+    return f'<section id="b{index}" aria-labelledby="t{index}">{heading}\n{made}</section>'
+
+
+def _heading(text: str) -> str:
+    return f"<bdi>{html(text)}</bdi>"
+
+
+def _contents(report: Report) -> str:
+    titled = [(index, block["title"]) for index, block in enumerate(report["blocks"]) if block.get("title")]
+    if len(titled) < _NAVIGATE_FROM:
+        return ""
+    links = "".join(f'<li><a href="#b{index}">{_heading(_brief(title))}</a></li>' for index, title in titled)
+    return f'<nav aria-labelledby="contents"><h2 id="contents">{WORDS["contents"]}</h2><ul>{links}</ul></nav>'
+
+
+def _brief(title: str) -> str:
+    return title if len(title) <= 80 else title[:79] + "…"
+
+
+def _sha(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _own_size(rest: int) -> int:
+    """Return the size of a page that states its own size, given the size of all the rest."""
+    size = rest
+    while rest + len(f"{size:,}") != size:
+        size = rest + len(f"{size:,}")
+    return size
