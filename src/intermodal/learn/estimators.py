@@ -234,15 +234,22 @@ class _FusionEstimator(BaseEstimator):
             raise DataError(f"y holds one target for each sample, however: {len(y)=}, {len(samples)=}")
         return samples, y
 
-    def _outputs(self, X: Any) -> torch.Tensor:
-        """Outputs of every member, (N, n_members, O), in float64 on a processor, so that batches do not matter."""
+    def prepared(self, X: Any) -> tuple[FusionModel, Feed]:
+        """Return the model and the scaled samples as it reads them, in float64 on a processor.
+
+        In float64 a prediction does not depend on the batch that it is made in.
+        """
         check_is_fitted(self, "model_")
         samples, _ = self._samples_and_target(X, None, fitting=False)
         device = next(self.model_.parameters()).device
         dtype = torch.float64 if device.type == "cpu" else torch.float32
         model = copy.deepcopy(self.model_).to(dtype).eval()
-        feed = Feed(self.preprocessor_.apply(samples), dtype=dtype, device=device)
-        with torch.no_grad(), one_thread(device):
+        return model, Feed(self.preprocessor_.apply(samples), dtype=dtype, device=device)
+
+    def _outputs(self, X: Any) -> torch.Tensor:
+        """Outputs of every member, (N, n_members, O)."""
+        model, feed = self.prepared(X)
+        with torch.no_grad(), one_thread(next(model.parameters()).device):
             parts = [model(*feed.batch(rows)).outputs.cpu() for rows in feed.in_order(np.arange(len(feed)), 256)]
         return torch.cat(parts)
 
@@ -367,9 +374,13 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
             weight = weight * compute_sample_weight(self.class_weight, self.classes_[labels])
         return weight
 
+    def to_prediction(self, outputs: torch.Tensor) -> np.ndarray:
+        """Turn outputs (N, n_members, K) into probabilities (N, K)."""
+        return losses.probabilities(outputs).double().cpu().numpy()
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (N, K), the mean over the members."""
-        return losses.probabilities(self._outputs(X)).double().numpy()
+        return self.to_prediction(self._outputs(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each sample, (N,)."""
@@ -419,11 +430,14 @@ class FusionRegressor(RegressorMixin, _FusionEstimator):
         self.y_scale_ = np.where(spread > 0, spread, 1.0)
         return (y - self.y_mean_) / self.y_scale_, None, y.shape[1], losses.squared_error
 
+    def to_prediction(self, outputs: torch.Tensor) -> np.ndarray:
+        """Turn outputs (N, n_members, O) into predictions, (N,) or (N, O)."""
+        values = losses.mean_of_members(outputs).double().cpu().numpy() * self.y_scale_ + self.y_mean_
+        return np.asarray(values[:, 0] if self._one_output else values)
+
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted numbers, (N,) or (N, O) as y came."""
-        scaled = losses.mean_of_members(self._outputs(X)).double().numpy()
-        values = scaled * self.y_scale_ + self.y_mean_
-        return values[:, 0] if self._one_output else values
+        return self.to_prediction(self._outputs(X))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return R2; `y` is taken from the samples when None."""

@@ -13,6 +13,7 @@ def cross_entropy(outputs: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of each member: outputs (B, K, O), target (B,) of class numbers -> (B, K).
 
     Example:
+        >>> import torch
         >>> cross_entropy(torch.zeros(1, 2, 4), torch.tensor([3]))
         tensor([[1.3863, 1.3863]])
     """
@@ -24,6 +25,7 @@ def squared_error(outputs: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over the outputs of each member: (B, K, O), (B, O) -> (B, K).
 
     Example:
+        >>> import torch
         >>> squared_error(torch.zeros(1, 1, 2), torch.tensor([[1.0, 3.0]]))
         tensor([[5.]])
     """
@@ -34,6 +36,7 @@ def probabilities(outputs: Tensor) -> Tensor:
     """The mean of the members' probabilities: (B, K, O) -> (B, O).
 
     Example:
+        >>> import torch
         >>> probabilities(torch.zeros(1, 3, 2))
         tensor([[0.5000, 0.5000]])
     """

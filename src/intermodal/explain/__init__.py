@@ -1,0 +1,1 @@
+"""Who attended to whom, and what each modality was worth."""
