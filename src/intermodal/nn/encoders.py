@@ -149,6 +149,7 @@ def _positions(tokens: Tensor, present: Tensor | None) -> Tensor:
     if present is not None:
         place = place - _first(present).unsqueeze(1)
     half = (d + 1) // 2
-    rate = torch.exp(torch.arange(half, device=tokens.device) * (-math.log(10000.0) / half))
+    exact = torch.promote_types(tokens.dtype, torch.float32)
+    rate = torch.exp(torch.arange(half, device=tokens.device, dtype=exact) * (-math.log(10000.0) / half))
     angle = place.unsqueeze(-1) * rate
     return POSITION_SCALE * torch.cat([angle.sin(), angle.cos()], -1)[..., :d].to(tokens.dtype)
