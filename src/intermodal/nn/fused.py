@@ -38,5 +38,5 @@ def mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:
     """
     if present is None:
         return tokens.mean(1) if tokens.shape[1] else tokens.sum(1)
-    share = present / present.sum(1, keepdim=True).clamp(min=1)
-    return (share.to(tokens.dtype).unsqueeze(1) @ tokens.masked_fill(~present.unsqueeze(-1), 0.0)).squeeze(1)
+    share = present.to(tokens.dtype) / present.sum(1, keepdim=True).clamp(min=1)
+    return (share.unsqueeze(1) @ tokens.masked_fill(~present.unsqueeze(-1), 0.0)).squeeze(1)
