@@ -187,8 +187,6 @@ class _FusionEstimator(BaseEstimator):
     def _weights(self, sample_weight: Any, samples: Samples, labels: np.ndarray | None) -> np.ndarray:
         rows = np.empty((len(samples), 1))
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-        if weight.sum() <= 0:
-            raise InputError("sample_weight holds a weight above zero, however: all are zero")
         return weight / weight[weight > 0].mean()
 
     def _encode_target(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, int, Any]:
