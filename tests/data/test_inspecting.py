@@ -206,6 +206,14 @@ def test_inspecting_a_part_in_which_a_modality_is_missing_throughout():
     assert found["target"]["kind"] == "several"
 
 
+def test_what_is_missing_twice_is_no_repetition():
+    found = inspect(Samples({"text": [[1.0], None, None, [1.0], [2.0]]}))
+    assert found["modalities"][0]["duplicated_rows"] == 1
+    assert [o["text"] for o in found["oddities"] if o["id"] == "repeated-samples"] == [
+        "1 of 5 samples repeat an earlier one in every modality."
+    ]
+
+
 def test_column_statistics_are_those_of_numpy():
     values = some_nan([2, 3], 4)
     values[5] = np.nan

@@ -106,6 +106,14 @@ def test_an_npz_follows_its_conventions(tmp_path):
     assert samples_from_arrays(arrays(id=np.array([9, 8, 7, 6, 5]))).ids.tolist() == [9, 8, 7, 6, 5]
 
 
+def test_presence_by_token_goes_with_its_modality():
+    tokens = np.arange(35).reshape(5, 7) % 3 > 0
+    samples = samples_from_arrays(arrays(present_video=tokens))
+    video = samples.modality("video")
+    assert samples.names == ("video", "genes") and video.lengths.tolist() == [7, 0, 3, 1, 2]
+    assert video.token_present.tolist() == [*tokens[0], *tokens[2, :3], tokens[3, 0], *tokens[4, :2]]
+
+
 def test_a_value_per_token_is_no_modality():
     times = np.where(np.arange(7) < arrays()["video_len"][:, None], np.arange(7.0), np.nan)
     assert samples_from_arrays(arrays(times=times)).names == ("video", "genes")
@@ -205,6 +213,13 @@ def damage(folder: Path) -> dict[str, str]:
     (folder / "text.npz").write_bytes(b"hello, this is not a zip")
     (folder / "text.feather").write_bytes(b"hello, this is not Arrow")
     (folder / "ragged.csv").write_text("a,b\n1,2\n3\n")
+    (folder / "latin.csv").write_bytes(b"gr\xf6\xdfe,b\n1,2\n")
+    pyarrow.feather.write_feather(TABLE, str(folder / "whole.feather"), compression="uncompressed")
+    whole = (folder / "whole.feather").read_bytes()
+    offsets = np.array([0, 2, 2, 4], dtype=np.int32).tobytes()
+    assert whole.count(offsets) == 1
+    wild = np.array([0, 2**30, 2**30, 4], dtype=np.int32).tobytes()
+    (folder / "wild.feather").write_bytes(whole.replace(offsets, wild))
     np.savez(folder / "pickled.npz", text=np.array([{"a": 1}, None], dtype=object))
     with (folder / "single.npz").open("wb") as file:
         np.save(file, np.ones((3, 2)))
@@ -218,6 +233,8 @@ def damage(folder: Path) -> dict[str, str]:
         "flipped.npz": f'the file must be an npz that can be read, however: "{{}}" {broken}',
         "text.npz": f'the file must be an npz that can be read, however: "{{}}" {broken}',
         "text.feather": f'the file must be an Arrow file that can be read, however: "{{}}" {broken}',
+        "wild.feather": f'the file must be an Arrow file that can be read, however: "{{}}" {broken}',
+        "latin.csv": f'the file must be a CSV file that can be read, however: "{{}}" {broken}',
         "ragged.csv": f'the file must be a CSV file that can be read, however: "{{}}" {broken}',
         "pickled.npz": 'an npz must hold plain arrays, however: "text" of "{}" holds Python objects, '
         "which are never unpickled; save it as numbers or texts",
@@ -293,9 +310,14 @@ def test_what_cannot_be_written_is_refused_and_leaves_no_file(tmp_path, name, co
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_write_that_breaks_leaves_the_old_file(tmp_path):
+def test_a_write_that_breaks_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "out.csv"
     path.write_text("old")
-    with pytest.raises(DataError):
-        write_table(path, {"a": np.ones((2, 2))})
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="^no space left$"):
+        write_table(path, {"a": np.ones(2)})
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.csv"]

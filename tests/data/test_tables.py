@@ -22,7 +22,7 @@ ROWS = {
     "text": [[1.0, 2.0], None, [3.0, 4.0]],
     "audio": [[[1.0], [2.0]], [[3.0]], None],
     "clinical.age": [71.0, 53.0, 67.0],
-    "clinical.sex": ["F", "M", None],
+    "clinical.sex": ["M", "F", None],
     "smokes": [True, False, True],
     "y": ["yes", "no", "yes"],
     "y_later": [1, 2, 3],
@@ -49,7 +49,7 @@ def test_every_library_gives_the_same_samples(maker):
     assert text.values.tolist() == [[1, 2], [0, 0], [3, 4]] and text.present.tolist() == [True, False, True]
     assert audio.offsets.tolist() == [0, 2, 3, 3] and audio.present.tolist() == [True, True, False]
     assert clinical.columns == ("age", "sex=F", "sex=M")
-    assert clinical.values.tolist() == [[71, 1, 0], [53, 0, 1], [67, 0, 0]]
+    assert clinical.values.tolist() == [[71, 0, 1], [53, 1, 0], [67, 0, 0]]
     assert table.columns == ("smokes",) and table.values.tolist() == [[1], [0], [1]]
     assert samples.y.tolist() == ["yes", "no", "yes"] and samples.target == "y"
     assert samples.split.tolist() == ["train", "train", "test"]

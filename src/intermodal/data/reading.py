@@ -84,28 +84,36 @@ def _existing(path: Path) -> Path:
 
 
 def _open_table(path: Path) -> Any:
-    """Return the Arrow table in a file."""
+    """Return the Arrow table in a file, proven whole: a damaged offset would be followed out of memory."""
     import pyarrow as pa
 
-    suffix = path.suffix.lower()
     try:
-        if suffix in (".parquet", ".pq"):
-            import pyarrow.parquet
-
-            with pa.OSFile(str(path), "rb") as source:
-                return pyarrow.parquet.ParquetFile(source).read()
-        if suffix == ".csv":
-            import pyarrow.csv
-
-            empty_is_null = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-            return pyarrow.csv.read_csv(path, convert_options=empty_is_null)
-        import pyarrow.feather
-
-        return pyarrow.feather.read_table(path, memory_map=False)
+        table = _arrow_table(path)
+        table.validate(full=True)
+        for name in table.column_names:  # raises where a name is no UTF-8
+            assert isinstance(name, str)
+        return table
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise DataError(
-            f'the file must be {_KINDS[suffix]} that can be read, however: "{path}" is damaged or something else'
+            f"the file must be {_KINDS[path.suffix.lower()]} that can be read, however: "
+            f'"{path}" is damaged or something else'
         ) from None
+
+
+def _arrow_table(path: Path) -> Any:
+    if path.suffix.lower() in (".parquet", ".pq"):
+        import pyarrow.parquet
+
+        with path.open("rb") as file:
+            return pyarrow.parquet.ParquetFile(file).read()
+    if path.suffix.lower() == ".csv":
+        import pyarrow.csv
+
+        empty_is_null = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+        return pyarrow.csv.read_csv(path, convert_options=empty_is_null)
+    import pyarrow.feather
+
+    return pyarrow.feather.read_table(path, memory_map=False)
 
 
 def _labelled(samples: Samples) -> Samples:
