@@ -7,6 +7,7 @@ from collections.abc import Callable
 from intermodal.report.catalogue import WORDS, say
 from intermodal.report.escape import markdown as escaped
 from intermodal.report.escape import plain
+from intermodal.report.figures import reasons
 from intermodal.report.grid import grid_of
 from intermodal.report.spans import reference_text
 from intermodal.report.text import fact
@@ -50,7 +51,8 @@ def _text(block: Block) -> list[str]:
 
 
 def _facts(block: Block) -> list[str]:
-    return ["\n".join(f"- {escaped(label)}: **{escaped(fact(value))}**" for label, value in block["items"])]
+    lines = [f"- {escaped(label)}: **{escaped(fact(value))}**" for label, value in block["items"]]
+    return ["\n".join(lines), *(f"*{escaped(note)}*" for note in reasons(value for _, value in block["items"]))]
 
 
 def _grid(block: Block) -> list[str]:

@@ -9,7 +9,7 @@ from intermodal.report.catalogue import WORDS, say
 from intermodal.report.cells import pad, width, wrap
 from intermodal.report.domain import Domain, domain
 from intermodal.report.escape import plain
-from intermodal.report.figures import exact, figure
+from intermodal.report.figures import exact, figure, reasons
 from intermodal.report.grid import grid_of
 from intermodal.report.spans import span_notes, span_scale
 from intermodal.report.textgrid import lay_out
@@ -91,7 +91,7 @@ def _facts(block: Block, places: int, paint: _Paint) -> list[str]:
             one = left[index] if index < len(left) else ""
             other = right[index] if index < len(right) else ""
             lines.append(f"{pad(one, column, 'l')}  {other}".rstrip())
-    return lines
+    return lines + _notes(reasons(value for _, value in block["items"]), places, paint)
 
 
 def fact(value: object) -> str:

@@ -97,14 +97,14 @@ def _heading(piece: Sequence[int], total: int) -> str:
 def _widths(columns: Sequence[_Column], places: int) -> list[int]:
     """Return one width per column; the widest gives way first, down to its least."""
     widths = [column.natural for column in columns]
-    least = [column.least for column in columns]
     room = places - _GAP * (len(columns) - 1)
-    while sum(widths) > room:
-        gives = [index for index in range(len(widths)) if widths[index] > least[index]]
-        if not gives:  # two columns that are too wide together: numbers wrap as well
-            least = [2] * len(widths)
-            continue
-        widths[max(gives, key=lambda index: widths[index])] -= 1
+    # Second round: two columns that are too wide together; then numbers wrap as well.
+    for least in ([column.least for column in columns], [2] * len(columns)):
+        while sum(widths) > room:
+            gives = [index for index in range(len(widths)) if widths[index] > least[index]]
+            if not gives:
+                break
+            widths[max(gives, key=lambda index: widths[index])] -= 1
     return widths
 
 
