@@ -93,6 +93,7 @@ def _axis(axis: Scale) -> str:
     kept = axis.ticks.index(0.0) % 2 if 0.0 in axis.ticks else 0
     texts = []
     for index, (tick, label) in enumerate(zip(axis.ticks, axis.labels(), strict=True)):
-        odd = "" if index % 2 == kept else ' class="odd"'
+        # On a narrow screen every other label gives way, where there are many.
+        odd = ' class="odd"' if len(axis.ticks) > 3 and index % 2 != kept else ""
         texts.append(f'<text{odd} x="{percent(axis.at(tick))}" y="18">{label}</text>')
     return f'<tr aria-hidden="true"><td></td><td class="plot">{_SVG}{"".join(texts)}</svg></td><td></td></tr>'
