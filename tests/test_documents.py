@@ -1,0 +1,76 @@
+"""Every block of the README and the docs runs, and the two READMEs say the same."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+SET_UP = ("python3 -m venv", "pip install")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")])
+def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__page__"}
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), names)
+    written = re.findall(r'"([\w-]+\.html)"', "".join(blocks(page, "python")))
+    assert all((tmp_path / name).stat().st_size > 1000 for name in written)
+
+
+def shell_lines(page: str) -> list[str]:
+    lines = "".join(blocks(page, "sh")).splitlines()
+    return [line for line in lines if line.strip() and not line.startswith(SET_UP)]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if shell_lines(p)])
+def test_the_shell_blocks_run(page: str, tmp_path: Path) -> None:
+    write = (
+        "import numpy, pyarrow, pyarrow.parquet\n"
+        "from intermodal.data.digits import load_digits6\n"
+        "digits = load_digits6()[::20].only('fou', 'zer', 'mor')\n"
+        "columns = {n: list(digits.modality(n).values) for n in digits.names}\n"
+        "columns |= {'y': digits.y, 'split': digits.split.astype(str)}\n"
+        "pyarrow.parquet.write_table(pyarrow.table(columns), 'digits6.parquet')\n"
+    )
+    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True)
+    for line in shell_lines(page):
+        words = shlex.split(line)
+        assert words[0] == "intermodal", f"{page} shows a command that nobody runs: {line}"
+        command = [sys.executable, "-m", "intermodal", *words[1:]]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_the_two_readmes_say_the_same() -> None:
+    english, chinese = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "README.zh-CN.md"))
+    for language in ("python", "sh"):
+        assert blocks("README.md", language) == blocks("README.zh-CN.md", language)
+    for mark in (r"^#+ ", r"^- ", r"^\| `", r"\]\((?!README)[^)]+\)"):
+        counts = [len(re.findall(mark, text, flags=re.MULTILINE)) for text in (english, chinese)]
+        assert counts[0] == counts[1], f"{mark}: {counts}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", *PAGES[1:]])
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
+    missing = [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+    assert missing == []
+
+
+def test_make_ci_and_readme_run_the_same_commands() -> None:
+    demo, test = (block.strip() for block in blocks("README.md", "sh")[:2])
+    assert test in (ROOT / ".ci" / "run").read_text()
+    make = (ROOT / "Makefile").read_text().replace("$$", "$")
+    assert demo in make and test in make

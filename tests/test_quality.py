@@ -1,0 +1,20 @@
+"""The tools that read the code: run here, so that one command is every check."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = {
+    "lint": ["ruff", "check", "."],
+    "format": ["ruff", "format", "--check", "."],
+    "types": ["mypy", "src"],
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_code_passes(tool: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *TOOLS[tool]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
