@@ -134,7 +134,7 @@ def stored(data: datasets.DataSet) -> dict[str, list[Trial]]:
         record = json.loads(path.read_text(encoding="utf-8"))
         cuts = zip(record["trials"], data.folds, strict=True)
         found[record["model"]] = [_read_trial(kept, data.y[fold.test]) for kept, fold in cuts]
-    order = [*BASELINES, "mean", *FUSIONS]
+    order = ["mean", *BASELINES, *FUSIONS]
     return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0])))
 
 

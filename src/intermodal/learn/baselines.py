@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.svm import SVC, SVR
 from sklearn.utils.metaestimators import available_if
+from threadpoolctl import threadpool_limits
 
 from intermodal.data.samples import Samples
 from intermodal.errors import DataWarning, InputError, did_you_mean
@@ -37,6 +38,8 @@ _LOGISTIC_C = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _RIDGE_ALPHA = (1e5, 1e4, 1e3, 1e2, 10.0, 1.0, 0.1, 0.01)
 _SVM_C = (0.1, 1.0, 10.0, 100.0)
 """What to choose from, the strongest penalty first, so that a tie takes the simpler model."""
+_FEW_CELLS = 1_000_000
+"""Below this many numbers one thread is faster: small steps on several threads wait for each other."""
 
 
 def baseline(name: str, task: Task, modalities: Sequence[str], *, seed: int = 0) -> BaseEstimator:
@@ -169,6 +172,11 @@ class Chosen(BaseEstimator):
     def fit(self, X: Samples, y: Any, groups: Any = None) -> Chosen:
         """Choose among the candidates by inner cross-validation, then fit the chosen one on all rows given."""
         y = _flat(np.asarray(y))
+        cells = len(X) * sum(X.modality(name).width for name in self.inputs[0])
+        with threadpool_limits(1 if cells < _FEW_CELLS else None):
+            return self._fit(X, y, groups)
+
+    def _fit(self, X: Samples, y: np.ndarray, groups: Any) -> Chosen:
         best = (0, 0)
         if len(self.inputs) * len(self.models) > 1:
             self.scores_ = self._inner_scores(X, y, groups)

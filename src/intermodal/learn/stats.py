@@ -118,6 +118,7 @@ def bootstrap_interval(
 
     With several test sets each is drawn on its own and the statistic is their mean. It tells how far the result
     depends on which rows were in the test; that another training set would give another model is outside of it.
+    With fewer than about ten groups it is too narrow.
 
     Args:
         parts: the test rows and their statistic.
@@ -146,7 +147,10 @@ def bootstrap_interval(
     rng = np.random.default_rng(seed)
     members = [_members(p) for p in parts]
     draws = np.array(
-        [np.mean([p.statistic(_draw(rng, m)) for p, m in zip(parts, members, strict=True)]) for _ in range(n_draws)]
+        [
+            np.mean([p.statistic(_draw(rng, p.n_rows, m)) for p, m in zip(parts, members, strict=True)])
+            for _ in range(n_draws)
+        ]
     )
     draws = draws[np.isfinite(draws)]
     if 2 * draws.size < n_draws:
@@ -155,17 +159,18 @@ def bootstrap_interval(
     return Interval(mean, float(low), float(high), level)
 
 
-def _members(part: ScoredRows) -> list[np.ndarray]:
-    """The units that are drawn: single rows, or the rows of each group."""
+def _members(part: ScoredRows) -> list[np.ndarray] | None:
+    """The rows of each group, or None where single rows are drawn."""
     if part.groups is None:
-        return list(np.arange(part.n_rows)[:, None])
+        return None
     _, code = np.unique(part.groups, return_inverse=True)
     return [np.flatnonzero(code == g) for g in range(code.max() + 1)]
 
 
-def _draw(rng: np.random.Generator, members: list[np.ndarray]) -> np.ndarray:
-    chosen = rng.integers(len(members), size=len(members))
-    return np.concatenate([members[i] for i in chosen])
+def _draw(rng: np.random.Generator, n_rows: int, members: list[np.ndarray] | None) -> np.ndarray:
+    if members is None:
+        return rng.integers(n_rows, size=n_rows)
+    return np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
 
 
 def _check_level(level: float) -> None:
