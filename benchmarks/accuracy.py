@@ -171,7 +171,8 @@ def _section(data: datasets.DataSet, results: dict[str, list[Trial]]) -> str:
     lines = [
         f"## {data.name}",
         "",
-        f"{len(data.samples)} samples, {', '.join(data.samples.names)}; {data.protocol}.",
+        f"{len(data.samples)} samples, {', '.join(data.samples.names)}; {data.protocol}."
+        + (f" Published (the protocol may differ): {shown}." if (shown := datasets.PUBLISHED.get(data.name)) else ""),
         "",
         "| "
         + " | ".join(["model", score.name, "95 % interval", *extra, "seconds", "against the best baseline"])

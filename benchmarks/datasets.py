@@ -110,6 +110,17 @@ def _houses(name: str, a: Arrays) -> DataSet:
     return DataSet(name, samples, y, "regression", folds(y, n_splits=5, task="regression"), "5-fold")
 
 
+PUBLISHED = {
+    "handwritten": "TMC 98.5, ECML 99.4 % accuracy",
+    "scene15": "TMC 67.7, ECML 76.2 % accuracy",
+    "cub": "TMC 90.6, ECML 98.5 % accuracy",
+    "rosmap": "MOGONET 81.5, MMDynamics 84.2 % accuracy (means of 5 splits)",
+    "mosi": "bc-LSTM 80.3, MMMU-BA 82.3 % accuracy (both use the dialogue around an utterance; not used here)",
+    "utd_mhad": "79.1 (the data's authors, 2015), Fusion-GCN 94.4 % accuracy (skeleton and inertial)",
+}
+"""Published on the same data; protocols may differ, and a published number is a low bar more often than not."""
+
+
 _LOADERS: dict[str, tuple[str, Callable[[str, Arrays], DataSet]]] = {
     "handwritten": ("handwritten", _handwritten),
     "scene15": ("scene15", _scene15),

@@ -462,6 +462,13 @@ def test_one_split_of_everything_still_becomes_a_report():
     validate(compare(X, LABEL, fusions=[("cross", fake(0.9))], baselines=(), split=split, n_splits=2).to_report())
 
 
+@pytest.mark.parametrize("suffix", ["html", "md", "json", "txt"])
+def test_the_report_is_written_by_its_suffix(result, tmp_path, suffix):
+    result.report(tmp_path / f"report.{suffix}")
+    text = (tmp_path / f"report.{suffix}").read_text(encoding="utf-8")
+    assert "best single" in text and "Does attention help?" in text
+
+
 def test_text_and_markdown_show_every_row_and_the_verdict(result):
     for text in (str(result), result._repr_markdown_()):
         assert all(row.name in text for row in result.rows)
