@@ -48,8 +48,8 @@ def attend(
         q: the queries.
         k: the keys.
         v: the values.
-        keep: bool, True = may look. (B, K), (Q, K), (B, Q, K) or (B, H, Q, K); an axis of length 1 is
-            broadcast. Two axes that could be read both ways (B == Q) are refused.
+        keep: bool, True = may look. (B, K), (Q, K), (B, Q, K) or (B, H, Q, K); an axis of length 1, but for
+            the keys, is broadcast. Two axes that could be read both ways (B == Q) are refused.
         need_weights: also return the weights. The output stays the same.
         scale: factor on the scores; 1 / sqrt(D) by default.
         dropout: probability of dropping a weight; the returned weights are those before dropout.
@@ -78,6 +78,7 @@ def attend(
     poisoned = None
     if keep is not None:
         keep = keep_4d(keep, (*q.shape[:3], k.shape[2]))
+        q = q.masked_fill(~keep.any(-1, keepdim=True), 0.0)  # a broken query that asks nobody harms nobody
         k, v, poisoned = _shield(k, v, keep)
     output, weights = attend_unchecked(q, k, v, keep=keep, need_weights=need_weights, scale=scale, dropout=dropout)
     if poisoned is not None:
@@ -101,13 +102,19 @@ def attend_unchecked(
     Shape, Args, Returns: as `attend`, with equal heads and `keep` of four axes.
     """
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    # Dropout draws its own numbers in each kernel: one path for both, or weights would change the output.
-    if need_weights or dropout > 0 or 0 in q.shape or 0 in k.shape:
+    # Dropout draws its own numbers in each kernel: one path for both, or weights would change the output. And where
+    # the keys are few, the scores are no larger than the queries, and written out they are quicker on a CPU.
+    few = k.shape[2] <= q.shape[3] and q.device.type == "cpu"
+    if need_weights or dropout > 0 or few or 0 in q.shape:
         return _explicit(q, k, v, keep, scale, dropout, need_weights)
     return Attended(_fused(q, k, v, keep, scale), None)
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float) -> Tensor:
+    d, e = q.shape[3], v.shape[3]
+    if d != e:  # only one width for all keeps the kernel from building (Q, K)
+        q, k, v = (F.pad(x, (0, max(d, e) - x.shape[3])) for x in (q, k, v))
+        return _fused(q, k, v, keep, scale)[..., :e]
     if keep is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
     # keep   1 1 0      some   1     keep | ~some   1 1 0     a row that sees nothing looks everywhere,
@@ -122,15 +129,16 @@ def _explicit(
 ) -> Attended:
     dtype = torch.promote_types(q.dtype, torch.float32)
     with torch.autocast(q.device.type, enabled=False):
-        scores = (q.to(dtype) * scale) @ k.to(dtype).transpose(-2, -1)
+        # Keys stand before queries, (B, H, K, Q): a softmax along a short last axis is several times slower.
+        scores = k.to(dtype) @ (q.to(dtype) * scale).mT
         if keep is not None:
-            scores = scores.masked_fill(~keep, torch.finfo(dtype).min)
-        weights = scores.softmax(-1)
+            scores = scores.masked_fill(~keep.mT, torch.finfo(dtype).min)
+        weights = scores.softmax(-2)
         if keep is not None:
-            weights = weights.masked_fill(~keep, 0.0)
+            weights = weights.masked_fill(~keep.mT, 0.0)
         used = F.dropout(weights, dropout) if dropout > 0 else weights
-        output = (used @ v.to(dtype)).to(v.dtype)
-    return Attended(output, weights if need_weights else None)
+        output = (used.mT @ v.to(dtype)).to(v.dtype)
+    return Attended(output, weights.mT if need_weights else None)
 
 
 def _shield(k: Tensor, v: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -143,7 +151,10 @@ def _shield(k: Tensor, v: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor 
     if keep.shape[-2] == 1:
         return k, v, None
     broken = ~(k.isfinite().all(-1) & v.isfinite().all(-1))  # (B, H, K): seen by some queries, not by all
-    poisoned = (keep & broken.unsqueeze(-2)).any(-1, keepdim=True)
+    if keep.shape[1] == 1:  # a product instead of (B, H, Q, K):   (B, H, K) @ (B|1, K, Q)
+        poisoned = (broken.float() @ keep[:, 0].float().mT > 0).unsqueeze(-1)
+    else:
+        poisoned = (keep & broken.unsqueeze(-2)).any(-1, keepdim=True)
     broken = broken.unsqueeze(-1)
     return k.masked_fill(broken, 0.0), v.masked_fill(broken, 0.0), poisoned
 

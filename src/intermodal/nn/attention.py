@@ -69,6 +69,7 @@ class Attention(nn.Module):
         d_value = d_context if d_value is None else d_value
         d_out = d_query if d_out is None else d_out
         sizes = {"d_query": d_query, "d_context": d_context, "d_value": d_value, "d_out": d_out, "n_heads": n_heads}
+        sizes |= {} if d_head is None else {"d_head": d_head}
         wrong = ", ".join(f"{name}={size}" for name, size in sizes.items() if size < 1)
         if wrong:
             raise InputError(f"sizes are positive, however: {wrong}")
@@ -183,11 +184,13 @@ class Attention(nn.Module):
             )
         if keep is not None:
             keep = keep_4d(keep, (query.shape[0], self.n_heads, query.shape[1], context.shape[1]))
-            # What nobody sees must not reach the weights' gradients either: 0 * NaN is NaN.
-            unseen = ~keep.any(-2).any(1).unsqueeze(-1)
-            if query is context:
-                query = query.masked_fill(unseen & ~query.isfinite().all(-1, keepdim=True), 0.0)
+            # What nobody sees, and who sees nothing, must not reach the weights' gradients either: 0 * NaN is NaN.
+            unseen = ~keep.any(-2).any(1).unsqueeze(-1)  # (B|1, K, 1)
+            blind = ~keep.any(-1).any(1).unsqueeze(-1)  # (B|1, Q|1, 1)
             same = value is context
+            if query is context and keep.shape[-2] == 1:  # padding: it asks too, and what is broken asks as zeros
+                blind = blind | (unseen & ~query.isfinite().all(-1, keepdim=True))
+            query = query.masked_fill(blind, 0.0)
             context = context.masked_fill(unseen, 0.0)
             value = context if same else value.masked_fill(unseen, 0.0)
         if not self._checked_one_key:
@@ -205,7 +208,7 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """Cut (B, T, H * D) into heads (B, H, T, D)."""
-        return x.reshape(*x.shape[:-1], self.n_heads, -1).transpose(1, 2)
+        return x.reshape(*x.shape[:-1], self.n_heads, self.d_head).transpose(1, 2)
 
     def merge(self, heads: Tensor) -> Tensor:
         """Join heads (B, H, T, D) into (B, T, H * D)."""
@@ -221,7 +224,7 @@ class Attention(nn.Module):
             return
         self._checked_one_key = True
         if sees_one_key(keep, n_keys):
-            warnings.warn(ONE_KEY.format(who="attention"), OneKeyWarning, stacklevel=4)
+            warnings.warn(ONE_KEY.format(who="attention"), OneKeyWarning, stacklevel=5)
 
 
 def sees_one_key(keep: Tensor | None, n_keys: int) -> bool:

@@ -50,6 +50,8 @@ class Encoder(nn.Module):
             raise InputError(f'an encoder is linear, conv or gru, however: "{kind}"' + did_you_mean(kind, KINDS))
         if min(d_in, d_model, n_tokens) < 1:
             raise InputError(f"sizes are positive, however: {d_in=}, {d_model=}, {n_tokens=}")
+        if kernel % 2 == 0:
+            raise InputError(f"kernel is odd, so that a token stands in its middle, however: {kernel=}")
         if kind != "linear" and n_tokens > 1:
             raise InputError(f"a sequence keeps its own tokens, so n_tokens is 1, however: {n_tokens=}, {kind=}")
         self.kind = kind
@@ -83,11 +85,11 @@ class Encoder(nn.Module):
         if present is not None:
             x = x.masked_fill(~present.unsqueeze(-1), 0.0)
         if x.ndim == 2:
-            tokens = self.project(x).reshape(x.shape[0], self.n_tokens, -1)
+            tokens = self.project(x).unflatten(-1, (self.n_tokens, -1))
             present = None if present is None else present.unsqueeze(1).expand(-1, self.n_tokens)
         else:
             tokens = self.project(x)
-            if self.over_time is not None:
+            if self.over_time is not None and tokens.numel() > 0:
                 tokens = tokens + self._over_time(_blank(tokens, present), present)
             tokens = tokens + _positions(tokens, present)
         return _blank(tokens, present), present
@@ -96,8 +98,6 @@ class Encoder(nn.Module):
         if isinstance(self.over_time, nn.Conv1d):
             return F.gelu(self.over_time(tokens.transpose(1, 2)).transpose(1, 2))
         assert isinstance(self.over_time, nn.GRU)
-        if tokens.shape[1] == 0:
-            return tokens
         if present is None:
             return torch.as_tensor(self.over_time(tokens)[0])
         # A GRU reads from the left:  . . a b .   ->   a b . . .   and back again

@@ -15,9 +15,9 @@ class Fused(NamedTuple):
     """The fused vector, the tokens behind it, and who looked where.
 
     Shape:
-        pooled (B, d), or (B, n_members, d) for an ensemble; tokens: name -> (B, T, d); weights: edge ->
-        (B, H, Q, K) of the last layer, a list of such mappings (one a layer) when asked for `"layers"`, or None.
-        An ensemble stacks its members along the heads, member by member.
+        pooled (B, d); tokens: name -> (B, T, d); weights: edge -> (B, H, Q, K) of the last layer, a list of such
+        mappings (one a layer) when asked for `"layers"`, or None. An ensemble has pooled (B, n_members, d), and
+        stacks its members, member by member, along the heads of the weights and along the batch of the tokens.
     """
 
     pooled: Tensor

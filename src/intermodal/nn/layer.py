@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from intermodal.attention import attend_unchecked
+from intermodal.errors import InputError
 from intermodal.nn.attention import Attention
 from intermodal.nn.fused import Weights
 from intermodal.spec import Edge
@@ -56,8 +57,11 @@ class FusionLayer(nn.Module):
         tie: bool = True,
     ) -> None:
         super().__init__()
+        if d_hidden < 1:
+            raise InputError(f"sizes are positive, however: {d_hidden=}")
         self.edges = tuple(edges)
         self.tie = tie
+        self.groups = _by_context(self.edges) if tie else [[edge] for edge in self.edges]
         n_attentions = min(1, len(self.edges)) if tie else len(self.edges)
         self.attention = nn.ModuleList(Attention(d_model, n_heads=n_heads) for _ in range(n_attentions))
         self.norm_ask = nn.LayerNorm(d_model) if self.edges else nn.Identity()
@@ -72,105 +76,99 @@ class FusionLayer(nn.Module):
     ) -> tuple[Tensor, Weights]:
         """Ask, then feed forward. Tokens that are absent hold zeros and are never looked at."""
         weights: Weights = {}
-        sides = {e: (_side(e.query_names, places), _side(e.context_names, places)) for e in self.edges}
-        sides = {e: (q, c) for e, (q, c) in sides.items() if q and c}
-        if sides:
-            asked = self._ask_tied if self.tie else self._ask_untied
-            received, weights = asked(self.norm_ask(x), present, sides, need_weights)
+        if self.edges:
+            received, weights = self._ask(self.norm_ask(x), present, places, need_weights)
             x = x + self.dropout(received)
         x = x + self.dropout(self.feed(self.norm_feed(x)))
         return x, {e: weights[e] for e in self.edges if e in weights}
 
-    def _ask_tied(
-        self, x: Tensor, present: Tensor | None, sides: Mapping[Edge, _Sides], need_weights: bool
-    ) -> tuple[Tensor, Weights]:
-        """Project every token once; edges of one size go through the kernel together."""
-        attention = self.attention[0]
-        assert isinstance(attention, Attention)
-        q, k, v = (attention.split(p(x)) for p in (attention.q_proj, attention.k_proj, attention.v_proj))
-        total, answers = torch.zeros_like(q), x.new_zeros(1, x.shape[1], 1)
+    def _ask(self, x: Tensor, present: Tensor | None, places: Places, need_weights: bool) -> tuple[Tensor, Weights]:
+        """What every token receives (B, S, d): the mean over the contexts that were there to ask."""
         weights: Weights = {}
-        for group in _by_size(sides).values():
-            edges = list(group)
-            asking = torch.tensor([group[e][0] for e in edges], device=x.device)  # (E, Q)
-            asked = torch.tensor([group[e][1] for e in edges], device=x.device)  # (E, K)
-            there = None if present is None else present[:, asked]  # (B, E, K)
-            heads, seen = _attend_edges(q, k, v, asking, asked, there, need_weights)
-            total = total.index_add(2, asking.flatten(), heads.flatten(2, 3))
-            some = (
-                x.new_ones(1, *asking.shape) if there is None else there.any(-1, keepdim=True).expand(-1, *asking.shape)
-            )
-            answers = answers + x.new_zeros(len(some), x.shape[1]).index_add(
-                1, asking.flatten(), some.flatten(1).to(x.dtype)
-            ).unsqueeze(-1)
-            if seen is not None:
-                weights |= {e: seen[:, :, i] for i, e in enumerate(edges)}
-        received = attention.out_proj(attention.merge(total) / answers.clamp(min=1))
-        return received.masked_fill(answers == 0, 0.0), _asking_only(weights, present, sides)
-
-    def _ask_untied(
-        self, x: Tensor, present: Tensor | None, sides: Mapping[Edge, _Sides], need_weights: bool
-    ) -> tuple[Tensor, Weights]:
-        """Each edge projects with its own weights."""
-        total, answers = torch.zeros_like(x), x.new_zeros(1, x.shape[1], 1)
-        weights: Weights = {}
-        for attention, edge in zip(self.attention, self.edges, strict=True):
-            if edge not in sides:
+        answers: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in places}
+        shared = self._attention(0)
+        projected = (shared.q_proj(x), shared.k_proj(x), shared.v_proj(x)) if self.tie else (x, x, x)
+        for i, group in enumerate(self.groups):
+            # Who asks the same context asks in one call: a softmax runs over the keys of one query alone.
+            edges = {e: names for e in group if (names := _in_order(e.query_names, places))}
+            asking = [name for names in edges.values() for name in names]
+            asked = _in_order(group[0].context_names, places)
+            if not asking or not asked:
                 continue
-            assert isinstance(attention, Attention)
-            asking, asked = (torch.tensor(side, device=x.device) for side in sides[edge])
-            q, k, v = (
-                attention.split(p(x[:, side]))
-                for p, side in ((attention.q_proj, asking), (attention.k_proj, asked), (attention.v_proj, asked))
-            )
-            there = None if present is None else present[:, asked]
-            keep = None if there is None else there[:, None, None]
-            heads, seen = attend_unchecked(q, k, v, keep=keep, need_weights=need_weights)
-            received = attention.out_proj(attention.merge(heads))
-            some = x.new_ones(1, 1, 1) if there is None else there.any(1).to(x.dtype)[:, None, None]
-            total = total.index_add(1, asking, received * some)
-            answers = answers + x.new_zeros(len(some), x.shape[1], 1).index_add(
-                1, asking, some.expand(-1, len(asking), 1)
-            )
+            q, k, v = (_take(t, names, places) for t, names in zip(projected, (asking, asked, asked), strict=True))
+            there = None if present is None else _take(present, asked, places)
+            answer, some, seen = self._answer(i, q, k, v, there, need_weights)
+            for name, piece in zip(asking, torch.split(answer, [_size(places[n]) for n in asking], 1), strict=True):
+                answers[name].append((piece, some))
             if seen is not None:
-                weights[edge] = seen
-        return total / answers.clamp(min=1), _asking_only(weights, present, sides)
+                sizes = [sum(_size(places[n]) for n in names) for names in edges.values()]
+                for (edge, names), w in zip(edges.items(), torch.split(seen, sizes, 2), strict=True):
+                    weights[edge] = w if present is None else _asking_only(w, _take(present, names, places))
+        received, count = _mean(answers, places, x)
+        if self.tie:  # the mean commutes with the projection: it runs once a token, not once an answer
+            received = shared.out_proj(received).masked_fill(count == 0, 0.0)
+        return received, weights
+
+    def _answer(
+        self, i: int, q: Tensor, k: Tensor, v: Tensor, there: Tensor | None, need_weights: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One context answers: (B, Q, d), which samples got an answer (B, 1, 1), and the weights."""
+        attention = self._attention(i)
+        if not self.tie:  # a linear layer on a slice that is not contiguous falls back to many small products
+            q, k, v = (t.contiguous() for t in (q, k, v))
+            q, k, v = attention.q_proj(q), attention.k_proj(k), attention.v_proj(v)
+        q, k, v = attention.split(q), attention.split(k), attention.split(v)
+        keep = None if there is None else there[:, None, None]
+        heads, seen = attend_unchecked(q, k, v, keep=keep, need_weights=need_weights)
+        some = q.new_ones(len(q), 1, 1) if there is None else there.any(1)[:, None, None].to(q.dtype)
+        answer = attention.merge(heads)
+        return answer if self.tie else attention.out_proj(answer) * some, some, seen
+
+    def _attention(self, i: int) -> Attention:
+        attention = self.attention[0 if self.tie else i]
+        assert isinstance(attention, Attention)
+        return attention
 
 
-_Sides = tuple[list[int], list[int]]
+def _by_context(edges: Sequence[Edge]) -> list[list[Edge]]:
+    groups: dict[frozenset[str], list[Edge]] = {}
+    for edge in edges:
+        groups.setdefault(frozenset(edge.context_names), []).append(edge)
+    return list(groups.values())
 
 
-def _side(names: Sequence[str], places: Places) -> list[int]:
-    """The places of a side's tokens, in the order of the sequence, whatever the order of the names."""
-    return [i for name, place in places.items() if name in names for i in range(place.start, place.stop)]
+def _in_order(names: Sequence[str], places: Places) -> list[str]:
+    """The names that have a place, in the order of the sequence, whatever the order of writing."""
+    return [name for name in places if name in names]
 
 
-def _by_size(sides: Mapping[Edge, _Sides]) -> dict[tuple[int, int], dict[Edge, _Sides]]:
-    groups: dict[tuple[int, int], dict[Edge, _Sides]] = {}
-    for edge, (query, context) in sides.items():
-        groups.setdefault((len(query), len(context)), {})[edge] = (query, context)
-    return groups
+def _size(place: slice) -> int:
+    return int(place.stop - place.start)
 
 
-def _attend_edges(
-    q: Tensor, k: Tensor, v: Tensor, asking: Tensor, asked: Tensor, there: Tensor | None, need_weights: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Attend along E edges of one size: heads (B, H, E, Q, D) and weights (B, H, E, Q, K)."""
-    b, h = q.shape[:2]
-    if len(asking) == 1 and asking.shape[1] == asked.shape[1] == q.shape[2]:  # all ask all: nothing to gather
-        picked = [t.unsqueeze(2) for t in (q, k, v)]
-    else:
-        picked = [t[:, :, places] for t, places in ((q, asking), (k, asked), (v, asked))]
-    keep = None
-    if there is not None:  # (B, E, K) -> (B * H, E, 1, K): the edges stand where the kernel expects the heads
-        keep = there[:, None, :, None].expand(-1, h, -1, -1, -1).flatten(0, 1)
-    heads, weights = attend_unchecked(*(t.flatten(0, 1) for t in picked), keep=keep, need_weights=need_weights)
-    weights = None if weights is None else weights.reshape(b, h, *weights.shape[1:])
-    return heads.reshape(b, h, *heads.shape[1:]), weights
+def _take(x: Tensor, names: Sequence[str], places: Places) -> Tensor:
+    """The tokens of these modalities (B, T, ...); neighbours in the sequence are cut out in one piece."""
+    runs: list[slice] = []
+    for place in (places[name] for name in names):
+        if runs and runs[-1].stop == place.start:
+            place = slice(runs.pop().start, place.stop)
+        runs.append(place)
+    return x[:, runs[0]] if len(runs) == 1 else torch.cat([x[:, run] for run in runs], 1)
 
 
-def _asking_only(weights: Weights, present: Tensor | None, sides: Mapping[Edge, _Sides]) -> Weights:
+def _mean(answers: Mapping[str, list[tuple[Tensor, Tensor]]], places: Places, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean answer to every token (B, S, d), and how many answers it got (B, S, 1)."""
+    means, counts = [], []
+    for name, place in places.items():
+        total, count = x.new_zeros(len(x), _size(place), x.shape[2]), x.new_zeros(len(x), 1, 1)
+        if answers[name]:
+            total = torch.stack([answer for answer, _ in answers[name]]).sum(0)
+            count = torch.stack([some for _, some in answers[name]]).sum(0)
+        means.append(total / count.clamp(min=1))
+        counts.append(count.expand(-1, _size(place), -1))
+    return torch.cat(means, 1), torch.cat(counts, 1)
+
+
+def _asking_only(weights: Tensor, present: Tensor) -> Tensor:
     """Zero the rows of tokens that are absent: who is not there asks nobody."""
-    if present is None:
-        return weights
-    return {e: w.masked_fill(~present[:, None, sides[e][0], None], 0.0) for e, w in weights.items()}
+    return weights.masked_fill(~present[:, None, :, None], 0.0)

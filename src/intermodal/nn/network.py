@@ -88,7 +88,9 @@ class FusionNetwork(nn.Module):
         super().__init__()
         self.names = tuple(d_in)
         self.spec = Spec.parse(spec, self.names)
-        _check_sizes(d_in, d_model=d_model, n_heads=n_heads, n_members=n_members, n_layers=n_layers + 1)
+        _check_sizes(d_in, d_model=d_model, n_heads=n_heads, n_members=n_members)
+        if n_layers < 0:
+            raise InputError(f"n_layers is 0 or more, however: {n_layers=}")
         if missing not in ("mask", "token"):
             raise InputError(f'missing is "mask" or "token", however: {missing=}')
         if not 0 <= modality_dropout < 1 or not 0 <= dropout < 1:
@@ -106,8 +108,9 @@ class FusionNetwork(nn.Module):
         if n_members > 1:
             self.member_scale = nn.Parameter(torch.randint(0, 2, (n_members, d_model)) * 2.0 - 1.0)
         edges = sorted(self.spec.edges, key=_spelling)  # two spellings of a spec draw the same weights
+        d_hidden = 2 * d_model if d_hidden is None else d_hidden
         self.layers = nn.ModuleList(
-            FusionLayer(edges, d_model, n_heads=n_heads, d_hidden=d_hidden or 2 * d_model, dropout=dropout, tie=tie)
+            FusionLayer(edges, d_model, n_heads=n_heads, d_hidden=d_hidden, dropout=dropout, tie=tie)
             for _ in range(n_layers)
         )
         self.norm = nn.LayerNorm(d_model)
@@ -149,21 +152,22 @@ class FusionNetwork(nn.Module):
         """
         tokens, there, places = self._encode(x, present or {})
         if not self._checked_one_key and not torch.compiler.is_compiling():
-            self._check_one_key(places)
+            self._check_one_key(there, places)
         batch = tokens.shape[0]
         if self.n_members > 1:
             tokens = (self.member_scale[:, None, None] * tokens).flatten(0, 1)
             there = None if there is None else there.repeat(self.n_members, 1)
         layers: list[Weights] = []
-        for layer in self.layers:
-            tokens, weights = layer(tokens, there, places, need_weights=bool(need_weights))
+        for i, layer in enumerate(self.layers, 1):
+            wanted = need_weights == "layers" or (bool(need_weights) and i == len(self.layers))
+            tokens, weights = layer(tokens, there, places, need_weights=wanted)
             layers.append({e: self._by_head(weights[e], batch) for e in self.spec.edges if e in weights})
         tokens = self.norm(tokens)
         if there is not None:
             tokens = tokens.masked_fill(~there.unsqueeze(-1), 0.0)
         pooled = self.pool(tokens, there, places)
         if self.n_members > 1:
-            pooled = pooled.reshape(self.n_members, batch, -1).transpose(0, 1)
+            pooled = pooled.reshape(self.n_members, batch, self.d_pooled).transpose(0, 1)
         named = {name: tokens[:, place] for name, place in places.items()}
         if need_weights == "layers":
             return Fused(pooled, named, layers)
@@ -171,7 +175,7 @@ class FusionNetwork(nn.Module):
 
     def _by_head(self, weights: Tensor, batch: int) -> Tensor:
         """(members * B, H, Q, K) -> (B, members * H, Q, K)."""
-        members = weights.reshape(-1, batch, *weights.shape[1:])
+        members = weights.reshape(self.n_members, batch, *weights.shape[1:])
         return members.transpose(0, 1).flatten(1, 2)
 
     def _encode(self, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None, Places]:
@@ -183,8 +187,10 @@ class FusionNetwork(nn.Module):
         for name, encoder in zip(self.names, self.encoders, strict=True):
             if name in x:
                 tokens[name], there[name] = encoder(x[name], present.get(name), name=name)
+                if tokens[name].shape[1] == 0:  # a sequence without a token is missing, whoever says so
+                    there[name] = torch.zeros(batch, 0, dtype=torch.bool, device=device)
             elif self.absent is not None:
-                tokens[name] = torch.zeros(batch, 1, self.norm.normalized_shape[0], device=device)
+                tokens[name] = self.absent[0].new_zeros(batch, 1, len(self.absent[0]))
                 there[name] = torch.zeros(batch, 1, dtype=torch.bool, device=device)
         if self.training and self.modality_dropout > 0:
             there = self._hide(tokens, there)
@@ -223,20 +229,25 @@ class FusionNetwork(nn.Module):
             tokens[name] = torch.where(gone.unsqueeze(-1), self.absent[i].to(tokens[name].dtype), tokens[name])
             there[name] = present | gone
 
-    def _check_one_key(self, places: Places) -> None:
+    def _check_one_key(self, there: Tensor | None, places: Places) -> None:
+        """Look once, at the first forward, at the most keys that any sample has along an edge."""
         self._checked_one_key = True
-        alone = [e for e in self.spec.edges if sum(_length(places, n) for n in e.context_names) == 1]
+        alone = [e for e in self.spec.edges if _most_keys(e, there, places) == 1]
         if alone:
             who = ", ".join(str(e) for e in alone)
-            warnings.warn(ONE_KEY.format(who=who), OneKeyWarning, stacklevel=4)
+            warnings.warn(ONE_KEY.format(who=who), OneKeyWarning, stacklevel=5)
 
 
 def _spelling(edge: Edge) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(edge.query_names)), tuple(sorted(edge.context_names))
 
 
-def _length(places: Places, name: str) -> int:
-    return places[name].stop - places[name].start if name in places else 0
+def _most_keys(edge: Edge, there: Tensor | None, places: Places) -> int:
+    asked = [places[name] for name in edge.context_names if name in places]
+    if there is None:
+        return sum(place.stop - place.start for place in asked)
+    counts = [there[:, place].sum(1) for place in asked]
+    return int(torch.stack(counts).sum(0).max()) if counts and len(there) else 0
 
 
 def _for_each(value: Value | Mapping[str, Value], default: Value, names: tuple[str, ...]) -> dict[str, Value]:
@@ -262,7 +273,8 @@ def _one_batch(x: Mapping[str, Tensor]) -> int:
 def _check_names(x: Mapping[str, Tensor], present: Mapping[str, Tensor], names: tuple[str, ...]) -> None:
     for name in (*x, *present):
         if name not in names:
-            raise InputError(f'x holds modalities of the network, however: "{name}"' + did_you_mean(name, names))
+            problem = f'x and present hold modalities of the network, however: "{name}"'
+            raise InputError(problem + did_you_mean(name, names))
     if not x:
         raise InputError(f"x holds at least one of the modalities {', '.join(names)}, however: it is empty")
 

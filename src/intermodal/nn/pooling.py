@@ -91,7 +91,7 @@ class AttentionPool(nn.Module):
         query = self.query.expand(tokens.shape[0], 1, 1, -1).to(tokens.dtype)
         keep = None if present is None else present[:, None, None]
         output, _ = attend_unchecked(query, self.key(tokens).unsqueeze(1), tokens.unsqueeze(1), keep=keep)
-        return output.reshape(tokens.shape[0], -1)
+        return output[:, 0, 0]
 
 
 def make_pool(how: str, d_model: int, names: tuple[str, ...]) -> Pool | AttentionPool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from intermodal.errors import MaskError, ShapeError
+from intermodal.errors import InputError, MaskError, ShapeError
 from intermodal.nn.attention import Attention, check_tokens
 from intermodal.nn.fused import Fused, mean_present
 from intermodal.spec import ALL, Edge
@@ -45,7 +45,7 @@ class SelfAttentionFusion(nn.Module):
         """Copy the weights of a `nn.MultiheadAttention`."""
         own = cls(module.embed_dim, n_heads=module.num_heads)
         own.attention = Attention.from_torch(module)
-        return own
+        return own.train(module.training)
 
     def forward(self, x: Tensor, present: Tensor | None = None, *, need_weights: bool = False) -> Fused:
         """Fuse the modality tokens.
@@ -106,6 +106,8 @@ class CrossAttention(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if n_tokens < 1:
+            raise InputError(f"sizes are positive, however: {n_tokens=}")
         d_context = d_query if d_context is None else d_context
         self.attention = Attention(d_query, d_context, n_heads=n_heads, dropout=dropout)
         self.widen = nn.Linear(d_context, n_tokens * d_context) if n_tokens > 1 else nn.Identity()
@@ -117,7 +119,7 @@ class CrossAttention(nn.Module):
         """Copy the weights of a `nn.MultiheadAttention`."""
         own = cls(module.embed_dim, module.kdim, n_heads=module.num_heads)
         own.attention = Attention.from_torch(module)
-        return own
+        return own.train(module.training)
 
     def forward(
         self,
@@ -144,7 +146,8 @@ class CrossAttention(nn.Module):
         check_tokens("context", context, self.attention.k_proj.in_features)
         query, query_present = _clean(query, query_present)
         context, context_present = _clean(context, context_present)
-        context = self.widen(context).reshape(context.shape[0], -1, context.shape[2])
+        if self.n_tokens > 1:
+            context = self.widen(context).reshape(len(context), self.n_tokens * context.shape[1], context.shape[2])
         if context_present is not None:
             context_present = context_present.repeat_interleave(self.n_tokens, dim=1)
         output, weights = self.attention(query, context, keep=_keys(context_present), need_weights=need_weights)
@@ -191,7 +194,11 @@ class BidirectionalCrossAttention(nn.Module):
         super().__init__()
         d_b = d_a if d_b is None else d_b
         d_model = d_a if d_model is None else d_model
-        d_head = max(1, d_model // n_heads)
+        if n_heads < 1 or d_model % n_heads:
+            raise InputError(f"d_model must be divisible by n_heads, however: {d_model=}, {n_heads=}")
+        if names[0] == names[1]:
+            raise InputError(f"two modalities have two names, however: {names=}")
+        d_head = d_model // n_heads
         self.names = names
         self.a_asks_b = Attention(d_a, d_b, d_out=d_model, n_heads=n_heads, d_head=d_head, dropout=dropout)
         self.b_asks_a = Attention(d_b, d_a, d_out=d_model, n_heads=n_heads, d_head=d_head, dropout=dropout)
