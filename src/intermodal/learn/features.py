@@ -35,6 +35,7 @@ def summary(samples: Samples, name: str) -> np.ndarray:
     if modality.kind == "vector":
         flat = np.array(modality.values, dtype=np.float64)
     else:
+        assert modality.offsets is not None
         flat = _of_sequence(np.asarray(modality.values, dtype=np.float64), modality.offsets, modality.token_present)
     flat[~np.asarray(modality.present)] = np.nan
     return flat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -112,10 +112,10 @@ def _has(trial: Trial, score: Score) -> bool:
     return math.isfinite(trial.scores.get(score.name, math.nan))
 
 
-def _one(trial: Trial, score: Score):
+def _one(trial: Trial, score: Score) -> Callable[[np.ndarray], float]:
     return lambda rows: math.nan if trial.predictions is None else score(trial.predictions[rows])
 
 
-def _two(a: Trial, b: Trial, score: Score):
+def _two(a: Trial, b: Trial, score: Score) -> Callable[[np.ndarray], float]:
     first, second = _one(a, score), _one(b, score)
     return lambda rows: score.sign * (first(rows) - second(rows))
