@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+STRICT = ("errors.py", "spec.py", "attention.py", "nn", "report")
 TOOLS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
     "types": ["mypy", "src"],
+    "strict types": ["mypy", "--strict", *(f"src/intermodal/{room}" for room in STRICT)],
 }
 
 

@@ -15,7 +15,7 @@ from intermodal.spec import Edge, Spec
 __version__ = "0.1.0"
 
 _LAZY = {
-    "Comparison": "learn.compare",
+    "Comparison": "learn.comparison",
     "FusionClassifier": "learn.estimators",
     "FusionRegressor": "learn.estimators",
     "Samples": "data.samples",
@@ -30,13 +30,24 @@ _LAZY = {
 _MODULES = {"nn": "nn", "datasets": "data.digits"}
 
 __all__ = [
+    "Comparison",
     "Edge",
+    "Explanation",
+    "FusionClassifier",
+    "FusionRegressor",
     "InputError",
     "IntermodalError",
     "OneKeyWarning",
+    "Samples",
     "Spec",
-    *sorted(_LAZY),
-    *sorted(_MODULES),
+    "attend",
+    "causal_keep",
+    "compare",
+    "datasets",
+    "explain",
+    "load",
+    "nn",
+    "read",
 ]
 
 if TYPE_CHECKING:
@@ -48,7 +59,7 @@ if TYPE_CHECKING:
     from intermodal.data.samples import Samples as Samples
     from intermodal.explain.explaining import Explanation as Explanation
     from intermodal.explain.explaining import explain as explain
-    from intermodal.learn.compare import Comparison as Comparison
+    from intermodal.learn.comparison import Comparison as Comparison
     from intermodal.learn.compare import compare as compare
     from intermodal.learn.estimators import FusionClassifier as FusionClassifier
     from intermodal.learn.estimators import FusionRegressor as FusionRegressor

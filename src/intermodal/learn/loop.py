@@ -142,8 +142,8 @@ def mean_loss(
 @torch.no_grad()
 def _follow(average: FusionModel, model: FusionModel, decay: float) -> None:
     """Move the running mean of the weights towards the model's."""
-    own, new = list(average.parameters()), list(model.parameters())
-    torch._foreach_lerp_(own, new, 1 - decay)
+    own: list[Tensor] = list(average.parameters())
+    torch._foreach_lerp_(own, list[Tensor](model.parameters()), 1 - decay)
 
 
 def _groups(model: FusionModel, weight_decay: float) -> list[dict[str, Any]]:
