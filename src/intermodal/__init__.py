@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from intermodal.data.samples import Samples as Samples
     from intermodal.explain.explaining import Explanation as Explanation
     from intermodal.explain.explaining import explain as explain
-    from intermodal.learn.comparison import Comparison as Comparison
     from intermodal.learn.compare import compare as compare
+    from intermodal.learn.comparison import Comparison as Comparison
     from intermodal.learn.estimators import FusionClassifier as FusionClassifier
     from intermodal.learn.estimators import FusionRegressor as FusionRegressor
     from intermodal.learn.saving import load as load

@@ -29,6 +29,9 @@ from intermodal.learn.preprocess import Preprocessor
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Spec
 
+TOKENS = 32
+"""Tokens that `stride="auto"` leaves of a sequence of median length."""
+
 
 class _FusionEstimator(BaseEstimator):
     """What the classifier and the regressor share: everything but the target."""
@@ -44,6 +47,7 @@ class _FusionEstimator(BaseEstimator):
         n_layers: int = 1,
         n_tokens: int | Mapping[str, int] | Literal["auto"] = "auto",
         encoder: str | Mapping[str, str] = "auto",
+        stride: int | Mapping[str, int] | Literal["auto"] = "auto",
         pool: str = "mean",
         n_members: int = 4,
         linear: bool = True,
@@ -69,6 +73,7 @@ class _FusionEstimator(BaseEstimator):
         self.n_layers = n_layers
         self.n_tokens = n_tokens
         self.encoder = encoder
+        self.stride = stride
         self.pool = pool
         self.n_members = n_members
         self.linear = linear
@@ -103,6 +108,7 @@ class _FusionEstimator(BaseEstimator):
         self.names_ = samples.names
         self.target_ = samples.target
         self.preprocessor_ = Preprocessor.fit(samples[learn], weight[learn])
+        self.stride_ = _strides(samples) if self.stride == "auto" else self.stride
         self.spec_ = Spec.parse(self.fusion, self.names_)
         feed = Feed(self.preprocessor_.apply(samples), device=device)
         with torch.random.fork_rng(devices=[]), one_thread(device):
@@ -145,6 +151,7 @@ class _FusionEstimator(BaseEstimator):
             n_layers=self.n_layers,
             n_tokens=n_tokens,
             encoder=encoder,
+            stride=self.stride_,
             pool=self.pool,
             missing=self.missing,
             modality_dropout=self.modality_dropout if len(scalings) > 1 else 0.0,
@@ -294,6 +301,7 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         n_layers: layers of attention.
         n_tokens: tokens of a modality that is one vector; `auto` gives several, so that asking it is a choice.
         encoder: of a sequence: `linear`, `conv`, `gru`, or `auto` (`conv`).
+        stride: neighbouring tokens of a sequence that become one; `auto` leaves about 32 of the median length.
         pool: `mean`, `tokens`, `attention` or `concat`.
         n_members: size of the ensemble that shares its weights; the answer is the mean.
         linear: add a linear path beside the fusion.
@@ -447,6 +455,16 @@ def _target_of(X: Any, y: Any) -> np.ndarray:
     if y is None:
         raise DataError("score needs a target, however: y is None and the samples carry none")
     return np.asarray(y)
+
+
+def _strides(samples: Samples) -> dict[str, int]:
+    """Name -> tokens to join, so that about `TOKENS` remain of a sequence of median length."""
+    strides = {}
+    for modality in map(samples.modality, samples.names):
+        lengths = modality.lengths[modality.present]
+        median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
+        strides[modality.name] = max(1, round(median / TOKENS))
+    return strides
 
 
 def _dtype(target: np.ndarray) -> torch.dtype:

@@ -92,7 +92,7 @@ def _config(model: Estimator) -> dict[str, Any]:
         ],
         "history": model.history_,
     }
-    for name in ("n_features_in_", "target_"):
+    for name in ("n_features_in_", "target_", "stride_"):
         if hasattr(model, name):
             config[name] = _plain(getattr(model, name))
     if hasattr(model, "feature_names_in_"):
@@ -125,7 +125,7 @@ def _restore(model: Estimator, config: dict[str, Any], tensors: dict[str, torch.
     model.names_ = tuple(scalings)
     model.spec_ = Spec.parse(config["spec"], model.names_)
     model.history_ = config["history"]
-    for name in ("n_features_in_", "target_"):
+    for name in ("n_features_in_", "target_", "stride_"):
         if name in config:
             setattr(model, name, config[name])
     if "feature_names_in_" in config:

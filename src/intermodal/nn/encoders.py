@@ -34,6 +34,8 @@ class Encoder(nn.Module):
         kind: `linear` (token by token), `conv` (a residual convolution over neighbours) or `gru` (both
             directions); the last two read sequences only.
         kernel: width of the convolution, odd.
+        stride: neighbouring tokens of a sequence that become one, their mean: attention over long sequences costs
+            the square of their length.
 
     Raises:
         InputError: unknown kind, a size that is not positive, or several tokens for a sequence.
@@ -44,18 +46,21 @@ class Encoder(nn.Module):
         torch.Size([2, 3, 8])
     """
 
-    def __init__(self, d_in: int, d_model: int, *, n_tokens: int = 1, kind: str = "linear", kernel: int = 5) -> None:
+    def __init__(
+        self, d_in: int, d_model: int, *, n_tokens: int = 1, kind: str = "linear", kernel: int = 5, stride: int = 1
+    ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise InputError(f'an encoder is linear, conv or gru, however: "{kind}"' + did_you_mean(kind, KINDS))
-        if min(d_in, d_model, n_tokens) < 1:
-            raise InputError(f"sizes are positive, however: {d_in=}, {d_model=}, {n_tokens=}")
+        if min(d_in, d_model, n_tokens, stride) < 1:
+            raise InputError(f"sizes are positive, however: {d_in=}, {d_model=}, {n_tokens=}, {stride=}")
         if kernel % 2 == 0:
             raise InputError(f"kernel is odd, so that a token stands in its middle, however: {kernel=}")
         if kind != "linear" and n_tokens > 1:
             raise InputError(f"a sequence keeps its own tokens, so n_tokens is 1, however: {n_tokens=}, {kind=}")
         self.kind = kind
         self.n_tokens = n_tokens
+        self.stride = stride
         self.project = nn.Linear(d_in, n_tokens * d_model)
         self.over_time: nn.Module | None = None
         if kind == "conv":
@@ -91,6 +96,8 @@ class Encoder(nn.Module):
             tokens = self.project(x)
             if self.over_time is not None and tokens.numel() > 0:
                 tokens = tokens + self._over_time(_blank(tokens, present), present)
+            if self.stride > 1:
+                tokens, present = _join(_blank(tokens, present), present, self.stride)
             tokens = tokens + _positions(tokens, present)
         return _blank(tokens, present), present
 
@@ -140,6 +147,22 @@ def _first(present: Tensor) -> Tensor:
     return (
         present.to(torch.int8).argmax(1) if present.shape[1] else present.new_zeros(present.shape[0], dtype=torch.long)
     )
+
+
+def _join(tokens: Tensor, present: Tensor | None, stride: int) -> tuple[Tensor, Tensor]:
+    """Average each run of `stride` places, counted from the first token that is there.
+
+    stride 2:   . a b c .   ->   (a + b) / 2,  c,  .
+    """
+    b, n, d = tokens.shape
+    if present is None:
+        present = torch.ones(b, n, dtype=torch.bool, device=tokens.device)
+    place = torch.arange(n, device=tokens.device) - _first(present).unsqueeze(1)
+    run = place.clamp(min=0) // stride  # what stands before the first token is absent: it adds nothing to run 0
+    there = present.to(tokens.dtype)
+    count = tokens.new_zeros(b, -(-n // stride)).scatter_add(1, run, there)
+    total = tokens.new_zeros(b, count.shape[1], d).scatter_add(1, run.unsqueeze(-1).expand_as(tokens), tokens)
+    return total / count.clamp(min=1).unsqueeze(-1), count > 0
 
 
 def _positions(tokens: Tensor, present: Tensor | None) -> Tensor:

@@ -42,6 +42,7 @@ class FusionNetwork(nn.Module):
         n_layers: layers.
         n_tokens: tokens of a modality that is one vector: a number for all or a mapping; sequences take 1.
         encoder: `linear`, `conv` or `gru`: a text for all or a mapping.
+        stride: neighbouring tokens of a sequence that become one: a number for all or a mapping; vectors ignore it.
         pool: `mean` (over the tokens of a modality, then over the modalities that are there), `tokens` (over all
             tokens), `attention` (learned) or `concat` (one place a modality).
         missing: `mask` or `token`.
@@ -77,6 +78,7 @@ class FusionNetwork(nn.Module):
         n_layers: int = 1,
         n_tokens: int | Mapping[str, int] = 1,
         encoder: str | Mapping[str, str] = "linear",
+        stride: int | Mapping[str, int] = 1,
         pool: str = "mean",
         missing: Literal["mask", "token"] = "mask",
         modality_dropout: float = 0.0,
@@ -100,8 +102,11 @@ class FusionNetwork(nn.Module):
         self.n_members = n_members
         self.modality_dropout = modality_dropout
         counts, kinds = _for_each(n_tokens, 1, self.names), _for_each(encoder, "linear", self.names)
+        strides = _for_each(stride, 1, self.names)
         # A module's name may hold no dot, a modality's may: the encoders stand in order instead.
-        self.encoders = nn.ModuleList(Encoder(d_in[n], d_model, n_tokens=counts[n], kind=kinds[n]) for n in self.names)
+        self.encoders = nn.ModuleList(
+            Encoder(d_in[n], d_model, n_tokens=counts[n], kind=kinds[n], stride=strides[n]) for n in self.names
+        )
         self.absent: nn.ParameterList | None = None
         if missing == "token":
             self.absent = nn.ParameterList(torch.randn(d_model) / d_model**0.5 for _ in self.names)
