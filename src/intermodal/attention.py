@@ -232,12 +232,14 @@ def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
             if x.ndim == 2:
                 hint = "; two axes could be (B, D), one token a sample, or (T, D), one sample"
             raise ShapeError(f"{name} is (batch, heads, tokens, width), however: {tuple(x.shape)=}{hint}")
-    sizes = f"{tuple(q.shape)=}, {tuple(k.shape)=}, {tuple(v.shape)=}"
+    requirement = ""
     if q.shape[0] != k.shape[0] or k.shape[0] != v.shape[0]:
-        raise ShapeError(f"q, k and v have one batch size (axis 0), however: {sizes}")
-    if k.shape[1] != v.shape[1] or k.shape[1] == 0 or q.shape[1] % k.shape[1]:
-        raise ShapeError(f"the heads of k and v (axis 1) are equal and divide those of q, however: {sizes}")
-    if k.shape[2] != v.shape[2]:
-        raise ShapeError(f"k and v have one token count (axis 2), however: {sizes}")
-    if q.shape[3] != k.shape[3]:
-        raise ShapeError(f"q and k have one width (axis 3), however: {sizes}")
+        requirement = "q, k and v have one batch size (axis 0)"
+    elif k.shape[1] != v.shape[1] or k.shape[1] == 0 or q.shape[1] % k.shape[1]:
+        requirement = "the heads of k and v (axis 1) are equal and divide those of q"
+    elif k.shape[2] != v.shape[2]:
+        requirement = "k and v have one token count (axis 2)"
+    elif q.shape[3] != k.shape[3]:
+        requirement = "q and k have one width (axis 3)"
+    if requirement:
+        raise ShapeError(f"{requirement}, however: {tuple(q.shape)=}, {tuple(k.shape)=}, {tuple(v.shape)=}")

@@ -90,7 +90,7 @@ class FusionLayer(nn.Module):
         projected = (shared.q_proj(x), shared.k_proj(x), shared.v_proj(x)) if self.tie else (x, x, x)
         for i, group in enumerate(self.groups):
             # Who asks the same context asks in one call: a softmax runs over the keys of one query alone.
-            edges = {e: names for e in group if (names := _in_order(e.query_names, places))}
+            edges = {e: _in_order(e.query_names, places) for e in group}
             asking = [name for names in edges.values() for name in names]
             asked = _in_order(group[0].context_names, places)
             if not asking or not asked:
@@ -103,7 +103,8 @@ class FusionLayer(nn.Module):
             if seen is not None:
                 sizes = [sum(_size(places[n]) for n in names) for names in edges.values()]
                 for (edge, names), w in zip(edges.items(), torch.split(seen, sizes, 2), strict=True):
-                    weights[edge] = w if present is None else _asking_only(w, _take(present, names, places))
+                    if names:
+                        weights[edge] = w if present is None else _asking_only(w, _take(present, names, places))
         received, count = _mean(answers, places, x)
         if self.tie:  # the mean commutes with the projection: it runs once a token, not once an answer
             received = shared.out_proj(received).masked_fill(count == 0, 0.0)

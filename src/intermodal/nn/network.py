@@ -88,9 +88,9 @@ class FusionNetwork(nn.Module):
         n_members: int = 1,
     ) -> None:
         super().__init__()
+        _check_sizes(d_in, d_model=d_model, n_heads=n_heads, n_members=n_members)
         self.names = tuple(d_in)
         self.spec = Spec.parse(spec, self.names)
-        _check_sizes(d_in, d_model=d_model, n_heads=n_heads, n_members=n_members)
         if n_layers < 0:
             raise InputError(f"n_layers is 0 or more, however: {n_layers=}")
         if missing not in ("mask", "token"):
