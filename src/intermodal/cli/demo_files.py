@@ -1,0 +1,81 @@
+"""The folder that the demo leaves behind, and what may be overwritten in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from intermodal.errors import InputError
+
+if TYPE_CHECKING:
+    from intermodal.data.samples import Samples
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """Where the demo writes.
+
+    Args:
+        folder: made when it is not there.
+    """
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """The digits, one row each."""
+        return self.folder / "digits6.parquet"
+
+    @property
+    def model(self) -> Path:
+        """The fitted model."""
+        return self.folder / "model"
+
+    @property
+    def report(self) -> Path:
+        """Everything the demo found, on one page."""
+        return self.folder / "report.html"
+
+    def check(self) -> None:
+        """Raise where the folder is somebody else's: the demo overwrites its own files and touches no other.
+
+        Raises:
+            InputError: the folder holds files but not the demo's, or is a file.
+        """
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise InputError(f'the demo writes to a folder, however: "{self.folder}" is a file; choose another --out')
+        is_ours = self.data.is_file() and (not self.model.exists() or (self.model / "config.json").is_file())
+        if any(self.folder.iterdir()) and not is_ours:
+            raise InputError(
+                f'the demo writes to a new folder or to its own, however: "{self.folder}" holds something else; '
+                "choose another --out"
+            )
+
+
+def write_digits(samples: Samples, path: Path) -> None:
+    """Write samples with vectors to a Parquet file, a row each; `read` gives the same samples back.
+
+    Args:
+        samples: vectors that are all there, with `y` and `split`.
+        path: where to; written beside its place and renamed.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = {}
+    for name in samples.names:
+        modality = samples.modality(name)
+        numbers = pa.array(np.ascontiguousarray(modality.values).reshape(-1))
+        columns[name] = pa.FixedSizeListArray.from_arrays(numbers, modality.width)
+    table = pa.table({**columns, "y": samples.y, "split": samples.split})
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        pyarrow.parquet.write_table(table, beside, compression="zstd")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

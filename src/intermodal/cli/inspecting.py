@@ -1,0 +1,123 @@
+"""`intermodal inspect`: what is there, what is missing, what is odd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intermodal.cli import console
+from intermodal.cli.options import Data, GroupName, Json, Nan, NanChoice, TargetName
+
+
+def inspect(
+    data: Data,
+    target: TargetName = None,
+    group: GroupName = None,
+    nan: NanChoice = Nan.IMPUTE,
+    json: Json = False,
+) -> None:
+    """Look at samples before anything is trained.
+
+    \b
+    $ intermodal inspect films.npz --target rating
+    ── Modalities
+    modality  kind      width  tokens          missing
+    ────────  ────────  ─────  ──────────────  ───────
+    text      vector       64  -                     0
+    video     sequence     32  7 to 53 (23)   12 (3 %)
+    ── What is odd
+    WARNING  rare-class
+      1 of 5 classes have fewer than 5 samples: "awful" (3).
+      remedy: Gather more of them, or join classes ...
+    """
+    from intermodal.data.inspecting import inspect as look
+    from intermodal.data.reading import read
+
+    found = look(read(data, target=target, group=group, nan=nan.value))
+    if json:
+        console.show_json({"data": str(data), **found})
+    else:
+        console.show({"title": "What is in the data", "subtitle": str(data), "blocks": blocks(found)})
+
+
+def blocks(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Turn what `data.inspecting.inspect` returned into blocks of a report."""
+    items = [["Samples", found["n"]], ["Target", _target(found["target"])]]
+    if found["groups"]:
+        groups = found["groups"]
+        items.append(["Groups", f"{groups['count']}, of {_span(groups['smallest'], groups['largest'])} samples"])
+    if found["split"]:
+        items.append(["Split", ", ".join(f"{count} {part}" for part, count in found["split"].items())])
+    oddities = {"kind": "findings", "title": "What is odd", "items": found["oddities"]}
+    nothing = {"kind": "text", "title": "What is odd", "text": "Nothing."}
+    return [
+        {"kind": "facts", "title": "Samples", "items": items},
+        _modalities(found["modalities"]),
+        oddities if found["oddities"] else nothing,
+    ]
+
+
+def _modalities(modalities: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = ["modality", "kind", "width", "tokens", "missing", "constant", "repeated", "NaN", "least", "most"]
+    rows = [
+        [
+            m["name"],
+            m["kind"],
+            m["width"],
+            _lengths(m["lengths"]),
+            _count(m["missing"]),
+            m["constant_columns"]["count"],
+            m["duplicated_rows"],
+            m["nan"],
+            _number(m["scale"]["min"]),
+            _number(m["scale"]["max"]),
+        ]
+        for m in modalities
+    ]
+    kept = [i for i, name in enumerate(columns) if name not in ("tokens", "NaN") or _says(rows, i)]
+    return {
+        "kind": "table",
+        "title": "Modalities",
+        "columns": [columns[i] for i in kept],
+        "rows": [[row[i] for i in kept] for row in rows],
+        "align": "".join("ll"[i] if i < 2 else "r" for i in kept),
+    }
+
+
+def _says(rows: list[list[Any]], column: int) -> bool:
+    """Whether a column holds more than nothing."""
+    return any(row[column] not in (0, "-") for row in rows)
+
+
+def _target(target: dict[str, Any] | None) -> str:
+    if target is None:
+        return "none; name one with --target"
+    words = f'"{target["name"]}", '
+    if target["kind"] == "several":
+        words += f"{target['width']} numbers a sample"
+    elif target["kind"] == "number":
+        words += f"{_number(target['min'])} to {_number(target['max'])}, median {_number(target['median'])}"
+    else:
+        counts = [c["count"] for c in target["classes"]]
+        words += f"{len(counts)} classes of {_span(min(counts), max(counts))} samples"
+        if len(counts) <= 6:
+            words += ": " + ", ".join(f"{c['label']} {c['count']}" for c in target["classes"])
+    return words + (f"; missing in {target['missing']}" if target["missing"] else "")
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _lengths(lengths: dict[str, float] | None) -> str:
+    if lengths is None:
+        return "-"
+    low, high = int(lengths["min"]), int(lengths["max"])
+    return str(low) if low == high else f"{low} to {high} ({lengths['median']:g})"
+
+
+def _count(missing: dict[str, float]) -> str:
+    return f"{missing['count']} ({100 * missing['share']:.0f} %)" if missing["count"] else "0"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

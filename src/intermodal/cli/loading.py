@@ -1,0 +1,58 @@
+"""Reading samples for a command: with a target to learn, or as a fitted model wants them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intermodal.cli import console
+from intermodal.errors import InputError
+
+if TYPE_CHECKING:
+    from intermodal.data.samples import Samples
+
+
+def read_labelled(path: Path, target: str | None, group: str | None, nan: str) -> Samples:
+    """Read samples that have a target.
+
+    Raises:
+        InputError: there is none; the message says how to name it.
+    """
+    from intermodal.data.reading import read
+
+    samples = read(path, target=target, group=group, nan=nan)  # type: ignore[arg-type]
+    if samples.y is None:
+        raise InputError(f'there must be something to predict, however: "{path}" has no y; name it with --target')
+    return samples
+
+
+def read_unlabelled(path: Path, model: Any) -> Samples:
+    """Read samples to predict: every row, also where the target is missing or absent."""
+    from intermodal.data.npz import open_npz, samples_from_arrays
+    from intermodal.data.reading import _existing, _open_table
+    from intermodal.data.tables import samples_from_table
+
+    # `read` leaves out rows without a target: here they are the ones that matter.
+    file = _existing(path)
+    if file.suffix.lower() == ".npz":
+        return fitting_to(model, samples_from_arrays(open_npz(file), nan=model.nan))
+    table = _open_table(file)
+    target = model.target_ if model.target_ in table.column_names else None
+    return fitting_to(model, samples_from_table(table, target=target, nan=model.nan))
+
+
+def fitting_to(model: Any, samples: Samples) -> Samples:
+    """Leave out scalar columns that the model never saw, and say what it will miss.
+
+    A table may carry a group or a note beside its modalities; they gather in the modality "table". Any other modality
+    that the model does not know is left in, so that the model refuses a misspelt one.
+    """
+    if "table" in samples.names and "table" not in model.names_ and len(samples.names) > 1:
+        columns = samples.modality("table").columns or ()
+        listed = ", ".join(f'"{c}"' for c in columns[:5]) + (" ..." if len(columns) > 5 else "")
+        console.note(f"not a part of the model, and left out: {listed}")
+        samples = samples.without("table")
+    for name in model.names_:
+        if name not in samples.names:
+            console.note(f'"{name}" is not in the data and counts as missing for every sample')
+    return samples
