@@ -65,9 +65,10 @@ def imports(text: str) -> Iterator[tuple[int, str, str, bool]]:
                     yield from ((child.lineno, f"intermodal.{a.name}", function, typing) for a in child.names)
                 else:
                     yield child.lineno, str(child.module), function, typing
-            elif isinstance(child, ast.Call) and isinstance(child.args[0] if child.args else None, ast.Constant):
-                if ast.unparse(child.func).endswith(("import_module", "__import__")):
-                    yield child.lineno, str(child.args[0].value), function, typing
+            elif isinstance(child, ast.Call):
+                named = re.fullmatch(r"(?:\w+\.)?(?:import_module|__import__)\('([\w.]+)'.*\)", ast.unparse(child))
+                if named:
+                    yield child.lineno, named[1], function, typing
             yield from walk(child, inside, checked)
 
     yield from walk(ast.parse(text), "", False)

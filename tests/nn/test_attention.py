@@ -189,6 +189,7 @@ def test_weights_in_training_are_those_before_dropout() -> None:
     torch.testing.assert_close(with_weights.weights.sum(-1), torch.ones(B, 2, Q).double())
     clean = attention.eval()(x, need_weights=True)
     assert clean.weights.equal(with_weights.weights)
+    torch.testing.assert_close(attention(x).output, clean.output)
     assert not clean.output.allclose(with_weights.output)
 
 

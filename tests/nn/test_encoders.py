@@ -48,7 +48,7 @@ def test_positions_have_any_width(d_model: int) -> None:
     assert Encoder(D, d_model)(torch.randn(B, T, D))[0].shape == (B, T, d_model)
 
 
-@pytest.mark.parametrize("kind", ["conv", "gru"])
+@pytest.mark.parametrize("kind", ["linear", "conv", "gru"])
 def test_a_sample_is_read_as_if_alone_and_without_padding(kind: str) -> None:
     encoder, x = make(kind), torch.randn(B, T, D).double()
     tokens, _ = encoder(x.masked_fill(~there().unsqueeze(-1), math.nan), there())
@@ -56,6 +56,10 @@ def test_a_sample_is_read_as_if_alone_and_without_padding(kind: str) -> None:
     torch.testing.assert_close(tokens[:1, 1:], cut)
     torch.testing.assert_close(tokens[2:], encoder(x[2:])[0])
     assert (tokens[~there()] == 0).all()
+    longer = F.pad(x, (0, 0, 0, 2), value=math.nan), F.pad(there(), (0, 2), value=False)
+    torch.testing.assert_close(encoder(*longer)[0], F.pad(tokens, (0, 0, 0, 2)))
+    tokens.square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in encoder.parameters())
 
 
 def test_a_convolution_by_hand() -> None:

@@ -227,7 +227,11 @@ def test_state_seed_and_spelling_make_the_network(case: dict) -> None:
 
 @pytest.mark.parametrize("tie", [True, False])
 def test_two_spellings_make_one_network_bit_for_bit(tie: bool) -> None:
-    spellings = ["a <-> b, [b c] -> a", "a <- [c b], b -> a, a -> b", Spec.parse("b <-> a, [c b] -> a")]
+    spellings = [
+        "a <-> b, [b c] -> a, a -> c",
+        "a <- [c b], b -> a, a -> c, a -> b",
+        Spec.parse("c <- a, b <-> a, [c b] -> a"),
+    ]
     networks = [make(spelling, tie=tie, n_layers=2) for spelling in spellings]
     results = [n(data(), flags(), need_weights=True) for n in networks]
     for network, fused in zip(networks[1:], results[1:], strict=True):
