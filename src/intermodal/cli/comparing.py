@@ -74,16 +74,19 @@ def compare(
     """Compare fusions with and without attention, beside honest baselines, on the same folds.
 
     \b
-    $ intermodal compare films.npz --target rating --fusion none --fusion "text -> video" -o comparison.html
+    $ intermodal compare some.parquet --fusion none --fusion self -o report.html
     ── Verdict
-    Attention helps here: "text -> video" is +4.1 points against "none" (95 % interval
-    +1.9 to +6.3) and +5.0 points against "concatenation" ... Take "text -> video".
+    Attention is not shown to help here: "self" is +0.2 points against "none"
+    (95 % interval -1.2 to +1.6, which includes 0) and +0.0 points against
+    "concatenation" (95 % interval -8.2 to +8.2, which includes 0). Take ...
     ── Scores
-    model          kind      accuracy  95 % interval
-    ─────────────  ────────  ────────  ────────────────
-    majority       baseline    33.1 %  32.8 % to 33.4 %
-    concatenation  baseline    71.0 %  68.9 % to 73.1 %
-    text -> video  fusion      76.0 %  73.7 % to 78.3 %
+      model          kind      accuracy      95 % interval
+      ─────────────  ────────  ────────  ─────────────────
+      majority       baseline    11.8 %   10.6 % to 13.0 %
+    ▸ best single    baseline    95.2 %  88.9 % to 100.0 %
+      concatenation  baseline    97.4 %  93.8 % to 100.0 %
+      none           fusion      97.2 %  90.0 % to 100.0 %
+      self           fusion      97.4 %  91.5 % to 100.0 %
     """
     from intermodal.learn.compare import compare as run
     from intermodal.learn.feed import to_device

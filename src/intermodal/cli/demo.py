@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 N_COMPARED = 500
 N_EXPLAINED = 100
+N_DRAWS = 300
 SHORT: dict[str, Any] = {"d_model": 32, "n_members": 2, "lr": 4e-3}
 """A small network that learns fast: the demo shall end within a minute, not set a record."""
+COMPARE_EPOCHS, FIT_EPOCHS = 12, 20
 _FUSIONS = ("none", "self", "cross")
 _COLUMNS = 4
 """Of the table of scores, what a terminal gets to see; the report has all."""
@@ -40,6 +42,16 @@ def demo(
     It inspects, compares fusions with and without attention beside honest baselines, fits one, scores it on rows that
     nothing has seen, shows who attended to whom and what each modality was worth, and leaves the data, the model and a
     report behind.
+
+    \b
+    $ intermodal demo
+    5. Who asked whom, and what was it worth?
+    ═════════════════════════════════════════
+    ── What each modality was worth
+    name  value    low   high  0.00                                0.36
+    ────  ─────  ─────  ─────  ────────────────────────────────────────
+    fou   0.207  0.191  0.224  │▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒├─█┤
+    fac   0.322  0.306  0.340  │▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒├─█─┤
     """
     files = DemoFiles(out)
     files.check()
@@ -120,14 +132,14 @@ class _Tour:
                 protocol="cv",
                 seed=self.seed,
                 progress=advance,
-                max_epochs=12,
+                max_epochs=COMPARE_EPOCHS,
                 batch_size=32,
                 **SHORT,
             )
         self.found["compared"] = self.result.to_dict()
         words = (
-            f"{N_COMPARED} of the {len(train)} training rows, 3 folds, 12 epochs, a small network: a short run that "
-            "shows how it is done, and no benchmark. The test rows stay unseen."
+            f"{N_COMPARED} of the {len(train)} training rows, 3 folds, {COMPARE_EPOCHS} epochs, a small network: a "
+            "short run that shows how it is done, and no benchmark. The test rows stay unseen."
         )
         kept = self.result.to_report()["blocks"]
         left_out = ("What was compared", f"{self.result.setting.score.name}, 95 % intervals")
@@ -138,7 +150,7 @@ class _Tour:
         """Fit the winner; for the sake of the tour, one that attends."""
         chosen, why = self._chosen()
         rows = learning_rows(self.samples, "classification", share=0.15, seed=self.seed)
-        self.model = fit_model(rows, "classification", chosen, seed=self.seed, max_epochs=20, **SHORT)
+        self.model = fit_model(rows, "classification", chosen, seed=self.seed, max_epochs=FIT_EPOCHS, **SHORT)
         self.model.save(self.files.model, overwrite=True)
         done = summary(self.model, rows, "classification")
         self.found["fitted"] = {"why": why, **done}
@@ -164,7 +176,7 @@ class _Tour:
         from intermodal.cli import scoring
 
         test = self._part("test")
-        self.found["evaluated"] = scoring.score_model(self.model, test, self._part("train").y, n_draws=300)
+        self.found["evaluated"] = scoring.score_model(self.model, test, self._part("train").y, n_draws=N_DRAWS)
         words = f"Neither the comparison nor the fit has seen these {len(test)} rows."
         self._tell("4. Score it on the test rows", words, scoring.blocks(self.found["evaluated"]))
 

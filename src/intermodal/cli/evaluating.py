@@ -30,18 +30,21 @@ def evaluate(
     """Score a fitted model, each score with an interval, beside the constant predictor.
 
     \b
-    $ intermodal evaluate model/ films.npz --target rating
-    score     model   95 % interval     majority
-    ────────  ──────  ────────────────  ────────
-    accuracy  75.2 %  71.0 % to 79.5 %    33.3 %
-    log loss   0.594  0.515 to 0.680       1.099
-    Accuracy is +41.9 points against the majority (95 % interval +37.7 to +46.1).
+    $ intermodal evaluate intermodal-demo/model intermodal-demo/digits6.parquet
+    ── Scores
+    score               model      95 % interval  majority
+    ─────────────────  ──────  ─────────────────  ────────
+    accuracy           99.2 %  98.2 % to 100.0 %    10.0 %
+    balanced accuracy  99.2 %  98.3 % to 100.0 %    10.0 %
+    macro F1            0.992     0.983 to 1.000     0.018
+    log loss            0.065     0.004 to 0.178     2.303
+    Accuracy is +89.2 points against the majority (95 % interval +86.2 to +92.2).
     """
     from intermodal.cli import scoring
     from intermodal.learn.saving import load
 
     fitted = load(model)
-    samples = fitting_to(fitted, read_labelled(data, target or fitted.target_, group, fitted.nan))
+    samples = fitting_to(fitted, read_labelled(data, target or getattr(fitted, "target_", None), group, fitted.nan))
     rows, part, reference = _chosen(samples, split)
     found = {"part": part, **scoring.score_model(fitted, rows, reference)}
     if part == "all":

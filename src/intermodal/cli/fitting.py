@@ -52,14 +52,16 @@ def fit(
     """Train one fusion and save it; rows whose split says "test" are left alone.
 
     \b
-    $ intermodal fit films.npz --target rating --fusion "text -> video" -o model/
-    note: text -> video: text asks video
+    $ intermodal fit some.parquet --fusion "pix -> fou" --epochs 3 -o model/
+    note: pix -> fou: pix asks fou
     ── Fitted
-    Model        model
-    Fusion       text -> video (text asks video)
-    Learned from 1360 rows; 240 told when to stop; 400 test rows were left alone
-    Epochs       64, the best was 44
-    Accuracy     74.2 % on the rows to stop by
+    Model         model
+    Fusion        pix -> fou (pix asks fou)
+    Task          classification of "y"
+    Learned from  1360 rows; 240 told when to stop; 400 test rows were left alone
+    Epochs        3 in 0.9 s; the best was 3
+    Parameters    128,740
+    Accuracy      97.9 % on the rows to stop by
     """
     outputs.check_model_folder(out, force=force)
     samples = read_labelled(data, target, group, nan.value)
@@ -84,6 +86,7 @@ def fit(
         return
     facts = {"kind": "facts", "title": "Fitted", "items": [["Model", str(out)], *facts_of(result)]}
     named = [] if target is None else ["--target", target]
+    named += [] if group is None else ["--group", group]
     lines = [
         shlex.join(["intermodal", "evaluate", str(out), str(data), *named]),
         shlex.join(["intermodal", "predict", str(out), str(data), "-o", "predictions.parquet"]),

@@ -7,6 +7,9 @@ from typing import Any
 from intermodal.cli import console
 from intermodal.cli.options import Data, GroupName, Json, Nan, NanChoice, TargetName
 
+_WHERE_ANY = ("tokens", "constant", "repeated", "NaN")
+"""Columns that are shown only where some modality has something to say in them."""
+
 
 def inspect(
     data: Data,
@@ -18,16 +21,20 @@ def inspect(
     """Look at samples before anything is trained.
 
     \b
-    $ intermodal inspect films.npz --target rating
+    $ intermodal inspect intermodal-demo/digits6.parquet
+    ── Samples
+    Samples  2000
+    Target   "y", 10 classes of 200 samples
+    Split    1600 train, 400 test
     ── Modalities
-    modality  kind      width  tokens          missing
-    ────────  ────────  ─────  ──────────────  ───────
-    text      vector       64  -                     0
-    video     sequence     32  7 to 53 (23)   12 (3 %)
+    modality  kind    width  missing  repeated      least       most
+    ────────  ──────  ─────  ───────  ────────  ─────────  ─────────
+    fou       vector     76        0         6  0.0001763     0.7965
+    mor       vector      6        0       112          0  1.757e+04
     ── What is odd
-    WARNING  rare-class
-      1 of 5 classes have fewer than 5 samples: "awful" (3).
-      remedy: Gather more of them, or join classes ...
+    WARNING  train-in-test
+      1 of 400 test samples equal a training sample in every modality.
+      What to do: Remove the copies, or make copies one group and split by it.
     """
     from intermodal.data.inspecting import inspect as look
     from intermodal.data.reading import read
@@ -73,7 +80,7 @@ def _modalities(modalities: list[dict[str, Any]]) -> dict[str, Any]:
         ]
         for m in modalities
     ]
-    kept = [i for i, name in enumerate(columns) if name not in ("tokens", "NaN") or _says(rows, i)]
+    kept = [i for i, name in enumerate(columns) if name not in _WHERE_ANY or _says(rows, i)]
     return {
         "kind": "table",
         "title": "Modalities",

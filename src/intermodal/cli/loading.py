@@ -37,7 +37,8 @@ def read_unlabelled(path: Path, model: Any) -> Samples:
     if file.suffix.lower() == ".npz":
         return fitting_to(model, samples_from_arrays(open_npz(file), nan=model.nan))
     table = _open_table(file)
-    target = model.target_ if model.target_ in table.column_names else None
+    target = getattr(model, "target_", None)
+    target = target if target in table.column_names else None
     return fitting_to(model, samples_from_table(table, target=target, nan=model.nan))
 
 

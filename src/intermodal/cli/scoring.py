@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from intermodal.data.samples import Samples
     from intermodal.learn.scoring import Predictions, Score
 
+DRAWS = 1000
+"""How often the bootstrap draws the rows again."""
 _MANY = 20_000
 """Rows above which fewer draws are enough, and more would take minutes."""
 
 
-def score_model(model: Any, samples: Samples, reference: np.ndarray | None, *, n_draws: int = 1000) -> dict[str, Any]:
+def score_model(
+    model: Any, samples: Samples, reference: np.ndarray | None, *, n_draws: int | None = None
+) -> dict[str, Any]:
     """Score a model on samples.
 
     Args:
@@ -23,7 +27,7 @@ def score_model(model: Any, samples: Samples, reference: np.ndarray | None, *, n
         samples: with a target; `groups`, where there are some, are drawn whole.
         reference: the target of the rows that the constant predictor learns from; None takes the evaluated rows (in
             regression the mean that the model has stored).
-        n_draws: of the bootstrap; a fifth of it above 20,000 rows.
+        n_draws: of the bootstrap, `DRAWS` unless given; a fifth of it above 20,000 rows.
 
     Returns:
         `task`, `n`, `baseline` (`name` and `of`), `scores` (dicts of `name`, `value`, `low`, `high`, `baseline`) and
@@ -38,7 +42,8 @@ def score_model(model: Any, samples: Samples, reference: np.ndarray | None, *, n
     task = "classification" if hasattr(model, "classes_") else "regression"
     said = predictions_of(model, samples)
     constant, of = _constant(model, said, reference)
-    n_draws = n_draws if len(said) <= _MANY else n_draws // 5
+    n_draws = n_draws or DRAWS
+    n_draws = n_draws if len(said) <= _MANY else max(1, n_draws // 5)
 
     def interval(statistic: Any) -> dict[str, float | None]:
         found = bootstrap_interval(ScoredRows(statistic, len(said), samples.groups), n_draws=n_draws)

@@ -1,0 +1,81 @@
+"""Help, versions and completion: what is typed first, and must answer before anything heavy loads."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "sklearn", "scipy", "pyarrow", "numpy", "pandas", "rich")
+COMMANDS = ("demo", "inspect", "compare", "fit", "evaluate", "predict")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments):
+    program = (
+        f"import sys; from intermodal.cli import main; code = main({arguments})\n"
+        f"print([n for n in {HEAVY} if n in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.strip() == "[] 0"
+    assert "intermodal" in done.stdout
+
+
+def test_help_names_every_command(typed):
+    said = typed("--help").out
+    listed = said[said.index("Commands:") :]
+    assert [line.split()[0] for line in listed.splitlines()[1:7]] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_shows_an_example_and_fits_a_terminal(typed, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = typed(command, "--help")
+    assert said.code == 0
+    assert f"$ intermodal {command}" in said.out
+    assert "──" in said.out
+    assert "--json" in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+
+
+def test_nothing_typed_shows_the_help_and_is_a_mistake(typed):
+    said = typed()
+    assert (said.code, said.out) == (2, "")
+    assert "Commands:" in said.err
+
+
+def test_version(typed):
+    import intermodal
+
+    assert typed("--version").out == f"intermodal {intermodal.__version__}\n"
+
+
+def test_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "intermodal", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "intermodal")
+
+
+def test_the_shell_completes_commands():
+    asked = {"_INTERMODAL_COMPLETE": "complete_bash", "COMP_WORDS": "intermodal ins", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "intermodal"], capture_output=True, text=True, env={**os.environ, **asked}
+    )
+    assert done.stdout.split() == ["inspect"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["inspekt"], "No such command 'inspekt'"),
+        (["inspect"], "Missing argument 'DATA'"),
+        (["fit", "films.npz", "--epochs", "none", "-o", "m"], "Invalid value for '--epochs'"),
+        (["inspect", "films.npz", "--nan", "zero"], "Invalid value for '--nan'"),
+        (["fit", "films.npz"], "Missing option '-o'"),
+    ],
+)
+def test_a_slip_in_the_options_is_one_sentence(typed, words, sentence):
+    said = typed(*words, "--json")
+    assert said.code == 2
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
+    assert sentence in said.json["error"]["message"]
