@@ -26,6 +26,7 @@ from intermodal.learn.holding import hold_out
 from intermodal.learn.loop import Plan, one_thread, train
 from intermodal.learn.model import FusionModel
 from intermodal.learn.preprocess import Preprocessor
+from intermodal.learn.straight import fit_straight
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Spec
 
@@ -50,10 +51,9 @@ class _FusionEstimator(BaseEstimator):
         stride: int | Mapping[str, int] | Literal["auto"] = "auto",
         pool: str = "mean",
         n_members: int = 4,
-        linear: bool = True,
         missing: Literal["mask", "token"] = "mask",
         dropout: float = 0.1,
-        modality_dropout: float = 0.1,
+        modality_dropout: float = 0.3,
         lr: float = 2e-3,
         weight_decay: float = 0.01,
         average: float = 0.98,
@@ -76,7 +76,6 @@ class _FusionEstimator(BaseEstimator):
         self.stride = stride
         self.pool = pool
         self.n_members = n_members
-        self.linear = linear
         self.missing = missing
         self.dropout = dropout
         self.modality_dropout = modality_dropout
@@ -110,15 +109,21 @@ class _FusionEstimator(BaseEstimator):
         self.preprocessor_ = Preprocessor.fit(samples[learn], weight[learn])
         self.stride_ = _strides(samples) if self.stride == "auto" else self.stride
         self.spec_ = Spec.parse(self.fusion, self.names_)
-        feed = Feed(self.preprocessor_.apply(samples), device=device)
+        scaled = self.preprocessor_.apply(samples)
+        feed = Feed(scaled, device=device)
+        line = fit_straight(scaled, target, weight, labels=labels, groups=groups, seed=self.seed)
         with torch.random.fork_rng(devices=[]), one_thread(device):
             torch.manual_seed(self.seed)
             self.model_ = self._build(n_outputs).to(device)
+            numbers = torch.empty(0, device=device)
+            self.model_.coef.copy_(as_tensor(line.coef, numbers))
+            self.model_.intercept.copy_(as_tensor(line.intercept, numbers))
             self.history_ = train(
                 self.model_,
                 feed,
                 as_tensor(target, torch.empty(0, dtype=_dtype(target), device=device)),
-                as_tensor(weight, torch.empty(0, device=device)),
+                as_tensor(weight, numbers),
+                as_tensor(line.unseen, numbers),
                 loss,
                 rows=learn,
                 valid_rows=held,
@@ -158,7 +163,7 @@ class _FusionEstimator(BaseEstimator):
             dropout=self.dropout,
             n_members=self.n_members,
         )
-        return FusionModel(network, n_outputs, dropout=self.dropout, linear=self.linear)
+        return FusionModel(network, n_outputs, dropout=self.dropout)
 
     def _plan(self, n: int) -> Plan:
         size = (
@@ -304,7 +309,6 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         stride: neighbouring tokens of a sequence that become one; `auto` leaves about 32 of the median length.
         pool: `mean`, `tokens`, `attention` or `concat`.
         n_members: size of the ensemble that shares its weights; the answer is the mean.
-        linear: add a linear path beside the fusion.
         missing: `mask` (a missing modality is never looked at) or `token` (a learned token stands in).
         dropout: probability of dropping a feature in training.
         modality_dropout: probability of hiding a modality from a sample in training.

@@ -50,6 +50,7 @@ def train(
     feed: Feed,
     target: Tensor,
     weight: Tensor,
+    start: Tensor,
     loss: Loss,
     *,
     rows: np.ndarray,
@@ -59,11 +60,14 @@ def train(
 ) -> list[dict[str, Any]]:
     """Train a model in place, keep the weights that were best on the validation rows, and return the history.
 
+    The untrained network, which adds next to nothing to the straight line, counts as epoch 0.
+
     Args:
         model: what to train.
         feed: all samples.
         target: (N, ...) for the samples of the feed.
         weight: (N,) of each sample.
+        start: (N, O) what the straight line says of each sample that it has not seen; the network adds to it.
         loss: per sample and member.
         rows: rows to learn from.
         valid_rows: rows to stop by; with none, the last weights are kept.
@@ -78,7 +82,13 @@ def train(
     average = copy.deepcopy(model).requires_grad_(False).eval()
     steps_per_epoch = max(1, -(-len(rows) // plan.batch_size))
     history: list[dict[str, Any]] = []
-    best, best_state, step, started = float("inf"), None, 0, time.perf_counter()
+    best, best_state, best_epoch, step, started = float("inf"), None, 0, 0, time.perf_counter()
+
+    def held() -> float:
+        return mean_loss(average, feed, target, weight, start, loss, valid_rows)
+
+    if len(valid_rows):
+        best, best_state = held(), copy.deepcopy(average.state_dict())
     for epoch in range(1, plan.max_epochs + 1):
         model.train()
         total = torch.zeros((), dtype=torch.float64)
@@ -86,10 +96,10 @@ def train(
             step += 1
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * min(1.0, step / steps_per_epoch)
-            total += _step(model, optimizer, feed, picked, target, weight, loss)
+            total += _step(model, optimizer, feed, picked, target, weight, start, loss)
             _follow(average, model, min(plan.average, step / (step + 9)))
         line: dict[str, Any] = {"epoch": epoch, "train_loss": float(total) / float(weight[rows].sum())}
-        line["valid_loss"] = mean_loss(average, feed, target, weight, loss, valid_rows) if len(valid_rows) else None
+        line["valid_loss"] = held() if len(valid_rows) else None
         line["seconds"] = time.perf_counter() - started
         line["best"] = line["valid_loss"] is not None and line["valid_loss"] < best
         if line["best"]:
@@ -111,12 +121,13 @@ def _step(
     rows: np.ndarray,
     target: Tensor,
     weight: Tensor,
+    start: Tensor,
     loss: Loss,
 ) -> Tensor:
     """One step; returns the weighted sum of the losses."""
     at = torch.from_numpy(rows).to(target.device)
     x, present = feed.batch(rows)
-    losses = loss(model(x, present).outputs, target[at]).mean(1)
+    losses = loss(model(x, present, straight=False).outputs + start[at].unsqueeze(1), target[at]).mean(1)
     total = (losses * weight[at]).sum()
     optimizer.zero_grad(set_to_none=True)
     (total / weight[at].sum().clamp(min=1e-12)).backward()
@@ -127,14 +138,22 @@ def _step(
 
 @torch.no_grad()
 def mean_loss(
-    model: FusionModel, feed: Feed, target: Tensor, weight: Tensor, loss: Loss, rows: np.ndarray, batch_size: int = 512
+    model: FusionModel,
+    feed: Feed,
+    target: Tensor,
+    weight: Tensor,
+    start: Tensor,
+    loss: Loss,
+    rows: np.ndarray,
+    batch_size: int = 512,
 ) -> float:
     """The weighted mean loss of the ensemble over some rows."""
     total = 0.0
     for picked in feed.in_order(rows, batch_size):
         at = torch.from_numpy(picked).to(target.device)
         x, present = feed.batch(picked)
-        losses = loss(model(x, present).outputs, target[at]).mean(1)
+        outputs = model(x, present, straight=False).outputs + start[at].unsqueeze(1)
+        losses = loss(outputs, target[at]).mean(1)
         total += float((losses.double() * weight[at]).sum())
     return total / max(float(weight[rows].sum()), 1e-12)
 

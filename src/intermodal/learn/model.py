@@ -1,4 +1,4 @@
-"""The fused vector to an answer: a network from the spec, a head, and a straight line beside them.
+"""The fused vector to an answer: a network from the spec, a head, and the straight line that it starts from.
 
 Shapes: B batch, K members, d width of the fused vector, O outputs.
 """
@@ -6,7 +6,7 @@ Shapes: B batch, K members, d width of the fused vector, O outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,10 +24,9 @@ class Answer(NamedTuple):
 
 
 class FusionModel(nn.Module):
-    """A `FusionNetwork`, a head with one hidden layer, and a linear path from the inputs to the outputs.
+    """A `FusionNetwork`, a head with one hidden layer, and a fixed linear model whose leftovers they learn.
 
-    The linear path reads the mean of each modality's tokens, so that the start is a linear model and attention
-    learns what a linear model cannot say.
+    The members of an ensemble have an output layer each. It starts near zero, so that the model starts as the line.
 
     Shape:
         x: name -> (B, D) or (B, T, D) -> outputs (B, K, O).
@@ -36,7 +35,6 @@ class FusionModel(nn.Module):
         network: the fusion.
         n_outputs: O.
         dropout: probability of dropping a feature in the head, in training.
-        linear: add the linear path.
 
     Example:
         >>> model = FusionModel(FusionNetwork("self", {"a": 3, "b": 2}, d_model=8), n_outputs=2)
@@ -44,7 +42,7 @@ class FusionModel(nn.Module):
         torch.Size([5, 1, 2])
     """
 
-    def __init__(self, network: FusionNetwork, n_outputs: int, *, dropout: float = 0.0, linear: bool = True) -> None:
+    def __init__(self, network: FusionNetwork, n_outputs: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.network = network
         members, d = network.n_members, network.d_pooled
@@ -52,12 +50,12 @@ class FusionModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.weight = nn.Parameter(torch.empty(members, d, n_outputs))
         self.bias = nn.Parameter(torch.zeros(members, n_outputs))
-        nn.init.uniform_(self.weight, -(d**-0.5), d**-0.5)
-        self.linear: nn.ModuleList | None = None
-        if linear:
-            self.linear = nn.ModuleList(nn.Linear(width, n_outputs, bias=False) for width in network.d_in.values())
-            for path in self.linear:
-                nn.init.zeros_(path.weight)  # type: ignore[arg-type]
+        nn.init.uniform_(self.weight, -0.1 * d**-0.5, 0.1 * d**-0.5)
+        self.register_buffer("coef", torch.zeros(sum(network.d_in.values()), n_outputs))
+        self.register_buffer("intercept", torch.zeros(n_outputs))
+
+    coef: Tensor
+    intercept: Tensor
 
     @property
     def n_outputs(self) -> int:
@@ -70,26 +68,29 @@ class FusionModel(nn.Module):
         present: Mapping[str, Tensor] | None = None,
         *,
         need_weights: bool | Literal["layers"] = False,
+        straight: bool = True,
     ) -> Answer:
-        """Answer a batch; `x`, `present` and `need_weights` as in `FusionNetwork`."""
+        """Answer a batch; `x`, `present` and `need_weights` as in `FusionNetwork`.
+
+        Without `straight` the answer is what the network adds to the line.
+        """
         fused = self.network(x, present, need_weights=need_weights)
         pooled = fused.pooled if fused.pooled.ndim == 3 else fused.pooled.unsqueeze(1)
         pooled = self.dropout(F.gelu(self.hidden(pooled)))
         outputs = torch.einsum("bkd,kdo->bko", pooled, self.weight) + self.bias
-        if self.linear is not None:
-            outputs = outputs + self._straight(x, present or {}).unsqueeze(1)
+        if straight:
+            outputs = outputs + self.line(x, present or {}).unsqueeze(1)
         return Answer(outputs, fused)
 
-    def _straight(self, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        assert self.linear is not None
-        total: Any = 0.0
-        for name, path in zip(self.network.names, self.linear, strict=True):
+    def line(self, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """What the straight line says, (B, O): a sequence by the mean of its tokens, a missing modality by nothing."""
+        pieces = []
+        for name, width in self.network.d_in.items():
             if name not in x:
+                pieces.append(next(iter(x.values())).new_zeros(len(next(iter(x.values()))), width))
                 continue
             values, there = x[name], present.get(name)
-            if values.ndim == 3:
-                values = mean_present(values, there)
-            elif there is not None:
+            if values.ndim == 2 and there is not None:
                 values = values.masked_fill(~there.unsqueeze(-1), 0.0)
-            total = total + path(values)
-        return torch.as_tensor(total)
+            pieces.append(mean_present(values, there) if values.ndim == 3 else values)
+        return torch.cat(pieces, 1) @ self.coef + self.intercept
