@@ -24,7 +24,7 @@ N_EXPLAINED = 100
 N_DRAWS = 300
 SHORT: dict[str, Any] = {"d_model": 32, "n_members": 2, "lr": 4e-3}
 """A small network that learns fast: the demo shall end within a minute, not set a record."""
-COMPARE_EPOCHS, FIT_EPOCHS = 12, 20
+COMPARE_EPOCHS, FIT_EPOCHS = 8, 12
 _FUSIONS = ("none", "self", "cross")
 _COLUMNS = 4
 """Of the table of scores, what a terminal gets to see; the report has all."""
@@ -150,7 +150,9 @@ class _Tour:
         """Fit the winner; for the sake of the tour, one that attends."""
         chosen, why = self._chosen()
         rows = learning_rows(self.samples, "classification", share=0.15, seed=self.seed)
-        self.model = fit_model(rows, "classification", chosen, seed=self.seed, max_epochs=FIT_EPOCHS, **SHORT)
+        options = {"seed": self.seed, "max_epochs": FIT_EPOCHS, "batch_size": 128, **SHORT}
+        with one_thread():
+            self.model = fit_model(rows, "classification", chosen, **options)
         self.model.save(self.files.model, overwrite=True)
         done = summary(self.model, rows, "classification")
         self.found["fitted"] = {"why": why, **done}
@@ -185,7 +187,8 @@ class _Tour:
         from intermodal.explain.explaining import explain
 
         test = self._part("test")
-        explanation = explain(self.model, test[:: len(test) // N_EXPLAINED])
+        with one_thread():
+            explanation = explain(self.model, test[:: len(test) // N_EXPLAINED])
         worth = explanation.shapley
         self.found["explained"] = {
             "n": explanation.n_samples,

@@ -1,4 +1,4 @@
-"""One thread for many small fits."""
+"""One thread for many small computations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ def one_thread() -> Iterator[None]:
     a second thread wins: on two busy cores 17 s a fit instead of 1 s.
     """
     import scipy.linalg  # noqa: F401  limits reach only the libraries that are loaded
+    import torch
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, user_api="blas"):
-        yield
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
