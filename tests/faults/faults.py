@@ -117,11 +117,7 @@ NN = [
             "self.d_head, self.n_heads).movedim(-1, 1)",
         ),
         ("heads joined the wrong way", "heads.transpose(1, 2).flatten(-2)", "heads.permute(0, 2, 3, 1).flatten(-2)"),
-        (
-            "batch read as sequence",
-            "heads, weights = attend(\n            q, k, v,",
-            "heads, weights = attend(\n            q.flip(0), k, v,",
-        ),
+        ("samples mixed up", "self.split(self.v_proj(value))", "self.split(self.v_proj(value)).flip(0)"),
         (
             "the bias of the output on empty rows",
             "output = output.masked_fill(~keep.any(-1).any(1).unsqueeze(-1), 0.0)",
@@ -131,7 +127,7 @@ NN = [
         ("masked NaN reaches the projections", "context = context.masked_fill(unseen, 0.0)", "pass"),
         ("a broken query that asks is hidden", "if query is context and keep.shape[-2] == 1:", "if query is context:"),
         ("the value is taken from the context", "value = context if value is None else value", "value = context"),
-        ("dropout in prediction", "dropout=self.dropout if self.training else 0.0", "dropout=self.dropout"),
+        ("dropout in prediction", "self.dropout if self.training else 0.0", "self.dropout"),
         ("one key is told every time", "        self._checked_one_key = True\n", ""),
         ("one key is told of two", "int(keep.sum(-1).max()) == 1", "int(keep.sum(-1).min()) <= 1"),
         ("the query is not checked", 'check_tokens("query", query, self.q_proj.in_features)', "pass"),
