@@ -18,6 +18,10 @@ from torch import Tensor
 from intermodal.errors import MaskError, ShapeError
 
 
+SHORT = 32
+"""Keys up to which the explicit path puts them before the queries."""
+
+
 class Attended(NamedTuple):
     """What attention returns, always: the output, and the weights or None."""
 
@@ -129,16 +133,19 @@ def _explicit(
 ) -> Attended:
     dtype = torch.promote_types(q.dtype, torch.float32)
     with torch.autocast(q.device.type, enabled=False):
-        # Keys stand before queries, (B, H, K, Q): a softmax along a short last axis is several times slower.
-        scores = k.to(dtype) @ (q.to(dtype) * scale).mT
+        # A softmax along a short last axis is several times slower: few keys stand before the queries, (B, H, K, Q).
+        short = k.shape[2] <= SHORT
+        q, k = q.to(dtype) * scale, k.to(dtype)
+        scores, axis = (k @ q.mT, -2) if short else (q @ k.mT, -1)
         if keep is not None:
-            scores = scores.masked_fill(~keep.mT, torch.finfo(dtype).min)
-        weights = scores.softmax(-2)
-        if keep is not None:
-            weights = weights.masked_fill(~keep.mT, 0.0)
+            hidden = ~keep.mT if short else ~keep
+            weights = scores.masked_fill(hidden, torch.finfo(dtype).min).softmax(axis).masked_fill(hidden, 0.0)
+        else:
+            weights = scores.softmax(axis)
+        weights = weights.mT if short else weights
         used = F.dropout(weights, dropout) if dropout > 0 else weights
-        output = (used.mT @ v.to(dtype)).to(v.dtype)
-    return Attended(output, weights.mT if need_weights else None)
+        output = (used @ v.to(dtype)).to(v.dtype)
+    return Attended(output, weights if need_weights else None)
 
 
 def _shield(k: Tensor, v: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -10,7 +10,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from intermodal.attention import Attended, attend, keep_4d
+from intermodal.attention import Attended, attend, attend_unchecked, keep_4d
 from intermodal.errors import InputError, OneKeyWarning, ShapeError
 
 ONE_KEY = (
@@ -196,9 +196,10 @@ class Attention(nn.Module):
         if not self._checked_one_key:
             self._check_one_key(keep, context.shape[1])
         q, k, v = self.split(self.q_proj(query)), self.split(self.k_proj(context)), self.split(self.v_proj(value))
-        heads, weights = attend(
-            q, k, v, keep=keep, need_weights=need_weights, dropout=self.dropout if self.training else 0.0
-        )
+        # Where all queries and heads see the same keys, what they do not see is zero by now: nothing is left to shield.
+        ask = attend_unchecked if keep is None or keep.shape[1] == keep.shape[2] == 1 else attend
+        dropout = self.dropout if self.training else 0.0
+        heads, weights = ask(q, k, v, keep=keep, need_weights=need_weights, dropout=dropout)
         output = self.out_proj(self.merge(heads))
         if context.shape[1] == 0:
             output = output * 0.0
