@@ -17,7 +17,6 @@ from torch import Tensor
 
 from intermodal.errors import MaskError, ShapeError
 
-
 SHORT = 32
 """Keys up to which the explicit path puts them before the queries."""
 
@@ -137,11 +136,12 @@ def _explicit(
         short = k.shape[2] <= SHORT
         q, k = q.to(dtype) * scale, k.to(dtype)
         scores, axis = (k @ q.mT, -2) if short else (q @ k.mT, -1)
-        if keep is not None:
-            hidden = ~keep.mT if short else ~keep
-            weights = scores.masked_fill(hidden, torch.finfo(dtype).min).softmax(axis).masked_fill(hidden, 0.0)
-        else:
-            weights = scores.softmax(axis)
+        hidden = None if keep is None else ~(keep.mT if short else keep)
+        if hidden is not None:
+            scores = scores.masked_fill(hidden, torch.finfo(dtype).min)
+        weights = scores.softmax(axis)
+        if hidden is not None:
+            weights = weights.masked_fill(hidden, 0.0)
         weights = weights.mT if short else weights
         used = F.dropout(weights, dropout) if dropout > 0 else weights
         output = (used @ v.to(dtype)).to(v.dtype)

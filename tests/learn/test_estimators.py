@@ -286,7 +286,7 @@ BAD = [
     ),
     (lambda X, y: FusionClassifier().fit(X, y[:-1]), "y holds one target for each sample, however: len(y)=66"),
     (lambda X, y: FusionClassifier().fit(X), "fit needs a target, however: y is None and the samples carry none"),
-    (lambda X, y: FusionClassifier(device="warp").fit(X, y), "that torch can use here, however: name='warp'"),
+    (lambda X, y: FusionClassifier(device="warp").fit(X, y), 'that torch can use here, however: device="warp"'),
     (lambda X, y: FusionRegressor().fit(X, y), "a regressor predicts numbers, however: y holds something else"),
     (lambda X, y: FusionRegressor(class_weight="balanced").fit(X, y), "class_weight is for classes, however:"),
     (lambda X, y: FusionClassifier().fit(X, y, groups=[1]), "groups name one group for each sample, however:"),

@@ -24,7 +24,6 @@ from intermodal.cli.options import (
     TargetName,
     TaskChoice,
 )
-from intermodal.cli.threads import one_thread
 
 
 class Protocol(StrEnum):
@@ -97,7 +96,7 @@ def compare(
     fusions = tuple(fusion or ("none", "self", "cross"))
     announce(fusions, samples.names)
     options = {"max_epochs": epochs, "n_members": members}
-    with one_thread(), console.progress("comparing") as advance:
+    with console.progress("comparing") as advance:
         result = run(
             samples,
             fusions=fusions,

@@ -13,7 +13,6 @@ from intermodal.cli.demo_files import DemoFiles, write_digits
 from intermodal.cli.fitting import facts_of, fit_model, summary
 from intermodal.cli.learning import learning_rows
 from intermodal.cli.options import Json, Seed
-from intermodal.cli.threads import one_thread
 
 if TYPE_CHECKING:
     from intermodal.data.samples import Samples
@@ -124,7 +123,7 @@ class _Tour:
 
         train = self._part("train")
         some = np.sort(np.random.default_rng(self.seed).permutation(len(train))[:N_COMPARED])
-        with one_thread(), console.progress("comparing") as advance:
+        with console.progress("comparing") as advance:
             self.result: Comparison = compare(
                 train[some],
                 fusions=_FUSIONS,
@@ -151,8 +150,7 @@ class _Tour:
         chosen, why = self._chosen()
         rows = learning_rows(self.samples, "classification", share=0.15, seed=self.seed)
         options = {"seed": self.seed, "max_epochs": FIT_EPOCHS, "batch_size": 128, **SHORT}
-        with one_thread():
-            self.model = fit_model(rows, "classification", chosen, **options)
+        self.model = fit_model(rows, "classification", chosen, **options)
         self.model.save(self.files.model, overwrite=True)
         done = summary(self.model, rows, "classification")
         self.found["fitted"] = {"why": why, **done}
@@ -160,17 +158,12 @@ class _Tour:
 
     def _chosen(self) -> tuple[str, str]:
         """The fusion to go on with, and why."""
-        from intermodal.learn.verdict import take
-
         best = self.result.best
-        attending = [row for row in self.result.rows if row.attends]
-        row = take(attending, self.result.setting)
-        chosen = attending[0].name if row is None else row.name
-        if best == chosen:
-            return chosen, f'"{chosen}" is the row to take, so it is fitted on all training rows.'
-        return chosen, (
+        if any(row.attends and row.name == best for row in self.result.rows):
+            return str(best), f'"{best}" is the row to take, so it is fitted on all training rows.'
+        return "self", (
             f'By the rule above the row to take is "{best}", the simplest within one standard error of the best. The '
-            f'tour goes on with "{chosen}", the one to take among those with attention: there is attention to look at.'
+            'tour goes on with "self": there each modality chooses whom to look at, and that is worth a look.'
         )
 
     def evaluate(self) -> None:
@@ -185,6 +178,7 @@ class _Tour:
     def explain(self) -> None:
         """Who attended to whom, and what was it worth?"""
         from intermodal.explain.explaining import explain
+        from intermodal.learn.threads import one_thread
 
         test = self._part("test")
         with one_thread():

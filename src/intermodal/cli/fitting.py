@@ -97,10 +97,10 @@ def fit(
 
 def task_of(samples: Samples, named: str | None) -> str:
     """Classification or regression: as named, else guessed as a comparison guesses it."""
-    from intermodal.learn.compare import _task
+    from intermodal.learn.compare import guess_task
 
     assert samples.y is not None
-    return _task(samples.y, named)  # type: ignore[arg-type]
+    return guess_task(samples.y, named)  # type: ignore[arg-type]
 
 
 def fit_model(rows: Rows, task: str, fusion: str, **options: Any) -> Any:

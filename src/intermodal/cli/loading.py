@@ -28,18 +28,10 @@ def read_labelled(path: Path, target: str | None, group: str | None, nan: str) -
 
 def read_unlabelled(path: Path, model: Any) -> Samples:
     """Read samples to predict: every row, also where the target is missing or absent."""
-    from intermodal.data.npz import open_npz, samples_from_arrays
-    from intermodal.data.reading import _existing, _open_table
-    from intermodal.data.tables import samples_from_table
+    from intermodal.data.reading import read
 
-    # `read` leaves out rows without a target: here they are the ones that matter.
-    file = _existing(path)
-    if file.suffix.lower() == ".npz":
-        return fitting_to(model, samples_from_arrays(open_npz(file), nan=model.nan))
-    table = _open_table(file)
-    target = getattr(model, "target_", None)
-    target = target if target in table.column_names else None
-    return fitting_to(model, samples_from_table(table, target=target, nan=model.nan))
+    samples = read(path, target=getattr(model, "target_", None), nan=model.nan, labelled=False)
+    return fitting_to(model, samples)
 
 
 def fitting_to(model: Any, samples: Samples) -> Samples:

@@ -33,10 +33,11 @@ def read(
     split: str | None = "split",
     nan: Nan = "error",
     only: Sequence[str] | None = None,
+    labelled: bool = True,
 ) -> Samples:
     """Read samples from `.npz`, `.parquet`, `.arrow`, `.feather`, `.ipc` or `.csv`.
 
-    Nothing is ever unpickled. Samples whose target is missing are left out, with a `DataWarning` that says how many.
+    Nothing is ever unpickled.
 
     Args:
         path: the file.
@@ -45,6 +46,8 @@ def read(
         split: the key or column with "train", "valid", "test", where there is one; None looks for none.
         nan: "error" refuses a NaN inside a vector; "impute" keeps it for the model to fill.
         only: the modalities to keep; None keeps all.
+        labelled: leave out samples whose target is missing, with a `DataWarning` that says how many; False keeps every
+            sample, and a target that is not there is no error.
 
     Raises:
         DataError: the file is absent, damaged or empty, or a name is not in it.
@@ -61,13 +64,17 @@ def read(
     if file.suffix.lower() == ".npz":
         from intermodal.data.npz import open_npz, samples_from_arrays
 
-        samples = samples_from_arrays(open_npz(file), target=target, group=group, split=split, nan=nan, only=only)
+        arrays = open_npz(file)
+        target = target if labelled or target in arrays else None
+        samples = samples_from_arrays(arrays, target=target, group=group, split=split, nan=nan, only=only)
     else:
         from intermodal.data.tables import samples_from_table
 
-        samples = samples_from_table(_open_table(file), target=target, group=group, split=split, nan=nan)
+        table = _open_table(file)
+        target = target if labelled or target in table.column_names else None
+        samples = samples_from_table(table, target=target, group=group, split=split, nan=nan)
         samples = samples if only is None else samples.only(*only)
-    return _labelled(samples)
+    return _labelled(samples) if labelled else samples
 
 
 def _existing(path: Path) -> Path:

@@ -84,7 +84,7 @@ def compare(
     """
     samples = Samples.of(X, nan=options.get("nan", "error"))
     parts = _parts(samples, y, groups, split)
-    task = _task(parts.y, task)
+    task = guess_task(parts.y, task)
     score = find(scoring, task)
     makers = _baseline_makers(baselines, task, samples.names, seed)
     fused, notes = _fusion_makers(fusions, task, parts.samples, seed, options)
@@ -151,8 +151,16 @@ def _unknown(y: np.ndarray) -> np.ndarray:
     return missing.reshape(len(y), -1).any(axis=1)
 
 
-def _task(y: np.ndarray, task: Task | None) -> Task:
-    """The task, guessed where it is not named: floats that are no whole numbers, or many values, mean regression."""
+def guess_task(y: np.ndarray, task: Task | None = None) -> Task:
+    """Return the task, guessed where it is not named: broken numbers, or many values, mean regression.
+
+    Raises:
+        InputError: the task is unknown or does not fit the target, or the target does not vary.
+
+    Example:
+        >>> guess_task(np.array([0.5, 1.25, 3.0]))
+        'regression'
+    """
     if task not in (None, "classification", "regression"):
         raise InputError(
             f'task is "classification" or "regression", however: "{task}"'

@@ -23,10 +23,11 @@ from intermodal.errors import DataError, InputError
 from intermodal.learn import losses
 from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
-from intermodal.learn.loop import Plan, one_thread, train
+from intermodal.learn.loop import Plan, train
 from intermodal.learn.model import FusionModel
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.straight import fit_straight
+from intermodal.learn.threads import one_thread
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Spec
 
@@ -111,8 +112,8 @@ class _FusionEstimator(BaseEstimator):
         self.spec_ = Spec.parse(self.fusion, self.names_)
         scaled = self.preprocessor_.apply(samples)
         feed = Feed(scaled, device=device)
-        line = fit_straight(scaled, target, weight, labels=labels, groups=groups, seed=self.seed)
         with torch.random.fork_rng(devices=[]), one_thread(device):
+            line = fit_straight(scaled, target, weight, labels=labels, groups=groups, seed=self.seed)
             torch.manual_seed(self.seed)
             self.model_ = self._build(n_outputs).to(device)
             numbers = torch.empty(0, device=device)

@@ -82,7 +82,7 @@ def to_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f'device is "auto", "cpu" or one that torch can use here, however: {name=}') from None
+        raise InputError(f'device is "auto", "cpu" or one that torch can use here, however: device="{name}"') from None
     return device
 
 

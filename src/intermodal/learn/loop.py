@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,15 +169,3 @@ def _groups(model: FusionModel, weight_decay: float) -> list[dict[str, Any]]:
     decays = [p for p in model.parameters() if p.ndim > 1]
     stays = [p for p in model.parameters() if p.ndim <= 1]
     return [{"params": decays, "weight_decay": weight_decay}, {"params": stays, "weight_decay": 0.0}]
-
-
-@contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """Run small operations on one thread: on a busy machine two threads wait for each other at every one."""
-    before = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,0 +1,37 @@
+"""One thread for many small computations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import scipy.linalg  # noqa: F401  limits reach only the libraries that are loaded
+import torch
+from threadpoolctl import threadpool_limits
+
+
+@contextmanager
+def one_thread(device: torch.device | None = None) -> Iterator[None]:
+    """Let torch and linear algebra run on one thread inside the body; the user's own setting comes back after.
+
+    Attention over a few tokens, and fits on small matrices, lose more by waiting for each other at every operation
+    than a second thread wins. A GPU is left alone.
+
+    Example:
+        >>> before = torch.get_num_threads()
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+        >>> torch.get_num_threads() == before
+        True
+    """
+    if device is not None and device.type != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
