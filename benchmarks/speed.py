@@ -131,14 +131,13 @@ class ByHand(nn.Module):
         self.attention = nn.MultiheadAttention(d, heads, batch_first=True)
         self.feed = nn.Sequential(nn.Linear(d, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
         self.head = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, classes))
-        self.straight = nn.Linear(sum(widths), classes, bias=False)
 
     def forward(self, xs: list[Tensor]) -> Tensor:
         x = torch.cat([p(x).unflatten(1, (2, -1)) for p, x in zip(self.inputs, xs, strict=True)], 1)
         h = self.norm(x)
         x = x + self.attention(h, h, h, need_weights=False)[0]
         x = x + self.feed(self.norm2(x))
-        return self.head(x.mean(1)) + self.straight(torch.cat(xs, 1))
+        return self.head(x.mean(1))
 
 
 def training() -> list[str]:
@@ -147,7 +146,8 @@ def training() -> list[str]:
     X = {name: rng.normal(size=(10_000, 128)).astype(np.float32) for name in "abcd"}
     y = (X["a"][:, 0] * X["b"][:, 0] > 0).astype(int)
     d, batch, epochs = 64, 256, 10
-    model = FusionClassifier(d_model=d, n_members=1, max_epochs=epochs, patience=epochs, batch_size=batch)
+    same = {"n_members": 1, "dropout": 0.0, "modality_dropout": 0.0}  # as by hand: no ensemble, nothing hidden
+    model = FusionClassifier(d_model=d, max_epochs=epochs, patience=epochs, batch_size=batch, **same)
 
     def ours() -> None:
         model.fit(X, y)

@@ -79,6 +79,7 @@ def train(
     rng = np.random.default_rng(plan.seed)
     optimizer = torch.optim.AdamW(_groups(model, plan.weight_decay), lr=plan.lr, fused=True)
     average = copy.deepcopy(model).requires_grad_(False).eval()
+    moving: tuple[list[Tensor], list[Tensor]] = (list(average.parameters()), list(model.parameters()))
     steps_per_epoch = max(1, -(-len(rows) // plan.batch_size))
     history: list[dict[str, Any]] = []
     best, best_state, best_epoch, step, started = float("inf"), None, 0, 0, time.perf_counter()
@@ -96,7 +97,8 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr * min(1.0, step / steps_per_epoch)
             total += _step(model, optimizer, feed, picked, target, weight, start, loss)
-            _follow(average, model, min(plan.average, step / (step + 9)))
+            with torch.no_grad():
+                torch._foreach_lerp_(*moving, 1 - min(plan.average, step / (step + 9)))
         line: dict[str, Any] = {"epoch": epoch, "train_loss": float(total) / float(weight[rows].sum())}
         line["valid_loss"] = held() if len(valid_rows) else None
         line["seconds"] = time.perf_counter() - started
@@ -155,13 +157,6 @@ def mean_loss(
         losses = loss(outputs, target[at]).mean(1)
         total += float((losses.double() * weight[at]).sum())
     return total / max(float(weight[rows].sum()), 1e-12)
-
-
-@torch.no_grad()
-def _follow(average: FusionModel, model: FusionModel, decay: float) -> None:
-    """Move the running mean of the weights towards the model's."""
-    own: list[Tensor] = list(average.parameters())
-    torch._foreach_lerp_(own, list[Tensor](model.parameters()), 1 - decay)
 
 
 def _groups(model: FusionModel, weight_decay: float) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 from scipy.special import logsumexp
-from sklearn.linear_model import Ridge
 
 from intermodal.data.samples import Modality, Samples
 from intermodal.errors import DataWarning, InputError
@@ -77,17 +77,15 @@ def fit_straight(
         return Straight(
             np.zeros((columns.shape[1], n_outputs)), np.zeros(n_outputs), np.zeros((len(columns), n_outputs))
         )
-    unseen = {penalty: np.zeros_like(wanted) for penalty in PENALTIES}
+    unseen = np.zeros((len(PENALTIES), *wanted.shape))
     for train, test in cut:
-        for penalty in PENALTIES:
-            line = _ridge(columns[train], wanted[train], weight[train], penalty)
-            unseen[penalty][test] = line.predict(columns[test]).reshape(len(test), -1)
-    errors = {p: float((weight @ (wanted - said) ** 2).sum()) for p, said in unseen.items()}
-    penalty = min(errors, key=errors.__getitem__)
-    line = _ridge(columns, wanted, weight, penalty)
-    coef, intercept = line.coef_.reshape(n_outputs, -1).T, np.broadcast_to(line.intercept_, n_outputs)
-    sharp = 1.0 if labels is None else _sharpness(unseen[penalty], labels, weight)
-    return Straight(sharp * coef, sharp * intercept, sharp * unseen[penalty])
+        coefs, intercepts = _ridges(columns[train], wanted[train], weight[train])
+        unseen[:, test] = columns[test] @ coefs + intercepts
+    errors = [float((weight @ (wanted - said) ** 2).sum()) for said in unseen]
+    chosen = int(np.argmin(errors))
+    coefs, intercepts = _ridges(columns, wanted, weight)
+    sharp = 1.0 if labels is None else _sharpness(unseen[chosen], labels, weight)
+    return Straight(sharp * coefs[chosen], sharp * intercepts[chosen, 0], sharp * unseen[chosen])
 
 
 def flat(samples: Samples) -> np.ndarray:
@@ -112,8 +110,18 @@ def _means(modality: Modality) -> np.ndarray:
     return total / np.maximum(1.0, np.bincount(owner, there, minlength=len(modality)))[:, None]
 
 
-def _ridge(columns: np.ndarray, wanted: np.ndarray, weight: np.ndarray, penalty: float) -> Ridge:
-    return Ridge(alpha=penalty).fit(columns, wanted, sample_weight=weight)
+def _ridges(columns: np.ndarray, wanted: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted ridge regression for every penalty from one decomposition: coefs (A, P, O), intercepts (A, 1, O)."""
+    share = weight / weight.sum()
+    x_mean, y_mean = share @ columns, share @ wanted
+    root = np.sqrt(weight)[:, None]
+    x, y = (columns - x_mean) * root, (wanted - y_mean) * root
+    wide = x.shape[1] > x.shape[0]
+    values, vectors = scipy.linalg.eigh(x @ x.T if wide else x.T @ x)
+    turned = vectors.T @ (y if wide else x.T @ y)
+    solved = np.stack([vectors @ (turned / (values[:, None] + penalty)) for penalty in PENALTIES])
+    coefs = x.T @ solved if wide else solved
+    return coefs, (y_mean - x_mean @ coefs)[:, None]
 
 
 def _folds(target: np.ndarray, groups: np.ndarray | None, seed: int, task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
