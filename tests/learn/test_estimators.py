@@ -260,7 +260,7 @@ def test_training_stops_when_patience_ends() -> None:
     rng = np.random.default_rng(0)
     X, y = {"a": rng.normal(size=(80, 3))}, np.arange(80) % 2
     model = FusionClassifier(d_model=16, n_members=1, max_epochs=300, patience=3).fit(X, y)
-    best = max(line["epoch"] for line in model.history_ if line["best"])
+    best = max((line["epoch"] for line in model.history_ if line["best"]), default=0)
     assert len(model.history_) == best + 3
 
 
