@@ -539,3 +539,9 @@ def test_fusions_run_beside_the_baselines_and_equal_ones_run_once():
     assert {d["against"] for d in result.differences if d["fusion"] == "cross"} >= {"none"}
     again = compare(X, LABEL, fusions=("none", "cross"), n_splits=2, max_epochs=2, d_model=8, n_members=1)
     assert [row["folds"] for row in again.table] == [row["folds"] for row in result.table]
+
+
+def test_samples_cut_down_to_their_training_rows_are_cross_validated():
+    samples = Samples(X, y=LABEL, split=np.full(N, "train"))
+    result = compare(samples, fusions=[("known", fake(0.9))], baselines=(), n_splits=3)
+    assert result.facts["protocol"] == "3-fold cross-validation"

@@ -61,8 +61,7 @@ def compare(
         n_repeats: repetitions of the cross-validation.
         split: `train`, `valid` or `test` per sample; None takes `X.split`.
         protocol: `split` scores every row once on the test rows, and chooses by `valid` rows or by cross-validation
-        inside
-            the training rows; `cv` cross-validates over all rows; `auto` is `split` where there is one.
+            inside the training rows; `cv` cross-validates over all rows; `auto` is `split` where there are several parts.
         scoring: accuracy (R2 in regression) unless named: `log loss`, `macro F1`, `AUC`, `RMSE` ...
         seed: folds, baselines and networks start from it.
         progress: called with (fits done, fits in all, what runs next).
@@ -277,7 +276,9 @@ def _folds(
         )
     if protocol == "split" and parts.split is None:
         raise InputError('protocol="split" needs a split, however: neither the argument nor the samples have one')
-    if protocol == "cv" or parts.split is None:
+    # Samples cut down to their training rows still carry the word: one part alone splits nothing.
+    splits = parts.split is not None and len(np.unique(parts.split)) > 1
+    if protocol == "cv" or (protocol == "auto" and not splits):
         cut = folds(parts.y, parts.groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, task=task)
         k = len(cut) // n_repeats
         words = f"{k}-fold cross-validation" + (f", {n_repeats} times" if n_repeats > 1 else "")
