@@ -59,9 +59,9 @@ def compare(
         task: classification or regression; None guesses from y.
         n_splits: folds per repetition.
         n_repeats: repetitions of the cross-validation.
-        split: `train`, `valid` or `test` per sample; None takes `X.split`.
+        split: `train`, `valid` or `test` per sample; None takes `X.split` where that has several parts.
         protocol: `split` scores every row once on the test rows, and chooses by `valid` rows or by cross-validation
-            inside the training rows; `cv` cross-validates over all rows; `auto` is `split` where there are several parts.
+            inside the training rows; `cv` cross-validates over all rows; `auto` is `split` where there is one.
         scoring: accuracy (R2 in regression) unless named: `log loss`, `macro F1`, `AUC`, `RMSE` ...
         seed: folds, baselines and networks start from it.
         progress: called with (fits done, fits in all, what runs next).
@@ -121,7 +121,10 @@ def _parts(samples: Samples, y: Any, groups: Any, split: Any) -> _Parts:
     if y is None:
         raise InputError("compare() needs a target, however: y is None and the samples carry none")
     groups = samples.groups if groups is None else np.asarray(groups)
-    split = samples.split if split is None else np.asarray(split)
+    if split is not None:
+        split = np.asarray(split)
+    elif samples.split is not None and len(np.unique(samples.split)) > 1:
+        split = samples.split  # samples cut down to one part still carry its name, and that splits nothing
     for name, column in (("y", y), ("groups", groups), ("split", split)):
         if column is not None and len(column) != len(samples):
             raise InputError(
@@ -276,9 +279,7 @@ def _folds(
         )
     if protocol == "split" and parts.split is None:
         raise InputError('protocol="split" needs a split, however: neither the argument nor the samples have one')
-    # Samples cut down to their training rows still carry the word: one part alone splits nothing.
-    splits = parts.split is not None and len(np.unique(parts.split)) > 1
-    if protocol == "cv" or (protocol == "auto" and not splits):
+    if protocol == "cv" or parts.split is None:
         cut = folds(parts.y, parts.groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, task=task)
         k = len(cut) // n_repeats
         words = f"{k}-fold cross-validation" + (f", {n_repeats} times" if n_repeats > 1 else "")
