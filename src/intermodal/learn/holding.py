@@ -1,4 +1,4 @@
-"""Which training rows are held out to stop by: whole groups, every class on both sides where that is possible."""
+"""Which training rows are held out to stop by: whole groups, or by class in proportion where that is possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def hold_out(
 
     Args:
         n: rows.
-        share: of the rows (of the groups, where there are groups) to hold out.
+        share: of the rows (of the groups, where there are groups) to hold out, rounded up; one always stays.
         seed: the same seed cuts the same way.
         labels: (n,) class numbers, to stratify by.
         groups: (n,) what must not be torn apart.
@@ -33,18 +33,19 @@ def hold_out(
     everything, nothing = np.arange(n), np.arange(0)
     if n < FEWEST or share <= 0 or (groups is not None and len(np.unique(groups)) < 2):
         return everything, nothing
+    units = n if groups is None else len(np.unique(groups))
+    away = min(int(np.ceil(share * units)), units - 1)
     if groups is not None:
-        cutter = GroupShuffleSplit(1, test_size=share, random_state=seed)
-    elif labels is not None and _stratifies(labels, share):
-        cutter = StratifiedShuffleSplit(1, test_size=share, random_state=seed)
+        cutter = GroupShuffleSplit(1, test_size=away, random_state=seed)
+    elif labels is not None and _stratifies(labels, away):
+        cutter = StratifiedShuffleSplit(1, test_size=away, random_state=seed)
     else:
-        cutter = ShuffleSplit(1, test_size=share, random_state=seed)
+        cutter = ShuffleSplit(1, test_size=away, random_state=seed)
     learn, held = next(cutter.split(everything, labels if groups is None else None, groups))
     return np.sort(learn), np.sort(held)
 
 
-def _stratifies(labels: np.ndarray, share: float) -> bool:
+def _stratifies(labels: np.ndarray, away: int) -> bool:
     counts = np.bincount(labels)
     counts = counts[counts > 0]
-    held = int(np.ceil(share * len(labels)))
-    return bool(counts.min() >= 2 and held >= len(counts) and len(labels) - held >= len(counts))
+    return bool(counts.min() >= 2 and away >= len(counts) and len(labels) - away >= len(counts))

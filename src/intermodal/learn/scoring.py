@@ -157,7 +157,11 @@ def _balanced(p: Predictions) -> float:
 
 
 def _macro_f1(p: Predictions) -> float:
-    return float(metrics.f1_score(p.y, p.predicted, average="macro", zero_division=0))
+    # By counting: a bootstrap asks for this thousands of times, and the library's checks take most of a call.
+    classes, code = np.unique(np.concatenate([p.y, p.predicted]), return_inverse=True)
+    true, said = np.split(code, 2)
+    hits = np.bincount(true[true == said], minlength=len(classes))
+    return float(np.mean(2 * hits / np.bincount(code)))  # 2 tp / (2 tp + fp + fn); every class occurs
 
 
 def _log_loss(p: Predictions) -> float:

@@ -53,7 +53,7 @@ def fit_straight(
     Args:
         samples: scaled.
         target: (N, O) numbers of a regression; not read for a classification.
-        weight: (N,).
+        weight: (N,); a row of weight 0 is as if it were not there, but for its own answer.
         labels: (N,) class numbers of a classification, or None.
         groups: (N,) what stays in one fold, or None.
         seed: of the folds.
@@ -70,20 +70,24 @@ def fit_straight(
     columns = flat(samples)
     wanted = target if labels is None else np.eye(int(labels.max()) + 1)[labels]
     n_outputs = wanted.shape[1]
+    counts = np.flatnonzero(weight > 0)
     cut = _folds(
-        wanted if labels is None else labels, groups, seed, "regression" if labels is None else "classification"
+        (wanted if labels is None else labels)[counts],
+        None if groups is None else groups[counts],
+        seed,
+        "regression" if labels is None else "classification",
     )
     if not cut:
         return Straight(
             np.zeros((columns.shape[1], n_outputs)), np.zeros(n_outputs), np.zeros((len(columns), n_outputs))
         )
-    unseen = np.zeros((len(PENALTIES), *wanted.shape))
-    for train, test in cut:
-        coefs, intercepts = _ridges(columns[train], wanted[train], weight[train])
-        unseen[:, test] = columns[test] @ coefs + intercepts
+    coefs, intercepts = _ridges(columns[counts], wanted[counts], weight[counts])
+    unseen = columns @ coefs + intercepts
+    for train, test in ((counts[a], counts[b]) for a, b in cut):
+        fold_coefs, fold_intercepts = _ridges(columns[train], wanted[train], weight[train])
+        unseen[:, test] = columns[test] @ fold_coefs + fold_intercepts
     errors = [float((weight @ (wanted - said) ** 2).sum()) for said in unseen]
     chosen = int(np.argmin(errors))
-    coefs, intercepts = _ridges(columns, wanted, weight)
     sharp = 1.0 if labels is None else _sharpness(unseen[chosen], labels, weight)
     return Straight(sharp * coefs[chosen], sharp * intercepts[chosen, 0], sharp * unseen[chosen])
 
