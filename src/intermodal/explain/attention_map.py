@@ -29,7 +29,8 @@ class AttentionMap:
             attention.
         std: (M, M) standard deviation over samples.
         count: (M,) samples in which the row's modality asked.
-        by_head: (L, H, M, M) mean over samples of each layer and head; None without any attention.
+        by_head: (L, H, M, M) mean over samples of each layer and head, NaN where `mean` is; None without any
+            attention.
     """
 
     names: tuple[str, ...]
@@ -58,30 +59,26 @@ def attention_map(model: Any, feed: Any, *, batch_size: int = 256) -> AttentionM
         for rows in feed.in_order(np.arange(len(feed)), batch_size):
             x, present = feed.batch(rows)
             fused = model(x, present, need_weights="layers").fused
-            mass, asked = modality_mass(fused, names, present)
+            mass, asked = modality_mass(fused, names)
             if mass is None:
-                return AttentionMap(names, None, None, count.numpy(), None)
+                return AttentionMap(names, None, None, count.numpy().astype(int), None)
             total = total + mass.sum(0)
             squares = squares + mass.mean((1, 2)).square().sum(0)
             count += asked.double().sum(0)
     n = count.clamp(min=1)[:, None]
-    by_head = total / n
+    nobody = (count == 0)[:, None]
+    by_head = (total / n).masked_fill(nobody, torch.nan)
     mean = by_head.mean((0, 1))
     spread = (squares / n - mean.square()).clamp(min=0).sqrt()
-    nobody = (count == 0).numpy()
-    mean_array, std_array = mean.numpy(), spread.numpy()
-    mean_array[nobody] = np.nan
-    std_array[nobody] = np.nan
-    return AttentionMap(names, mean_array, std_array, count.numpy().astype(int), by_head.numpy())
+    return AttentionMap(names, mean.numpy(), spread.numpy(), count.numpy().astype(int), by_head.numpy())
 
 
-def modality_mass(fused: Fused, names: tuple[str, ...], present: dict[str, Tensor]) -> tuple[Tensor | None, Tensor]:
+def modality_mass(fused: Fused, names: tuple[str, ...]) -> tuple[Tensor | None, Tensor]:
     """Sum a batch's weights over the tokens of each modality.
 
     Args:
         fused: with `weights` of every layer.
         names: (M,) the modalities, in the order of the network.
-        present: name -> (B,) or (B, T) of the batch, where something is missing.
 
     Returns:
         Mass (B, L, H, M, M) in float64, or None without attention; and which modality asked, (B, M).
@@ -91,14 +88,14 @@ def modality_mass(fused: Fused, names: tuple[str, ...], present: dict[str, Tenso
     layers = [layer for layer in fused.weights if layer]
     if not layers:
         return None, torch.zeros(batch, len(names))
-    widths = {name: tokens.shape[1] for name, tokens in fused.tokens.items()}
+    widths = {name: tokens.shape[-2] for name, tokens in fused.tokens.items()}
     at = {name: i for i, name in enumerate(names)}
     heads = next(iter(layers[0].values())).shape[1]
     mass = torch.zeros(batch, len(layers), heads, len(names), len(names), dtype=torch.float64)
     edges = torch.zeros(batch, len(names), dtype=torch.float64)  # edges through which a modality asked
     for depth, layer in enumerate(layers):
         for edge, weights in layer.items():
-            here = _edge_mass(edge, weights.double().cpu(), widths, present)
+            here = _edge_mass(edge, weights.double().cpu(), widths)
             for (asking, asked), share in here.items():
                 mass[:, depth, :, at[asking], at[asked]] += share
             if depth == 0:
@@ -108,9 +105,7 @@ def modality_mass(fused: Fused, names: tuple[str, ...], present: dict[str, Tenso
     return mass / edges.clamp(min=1)[:, None, None, :, None], edges > 0
 
 
-def _edge_mass(
-    edge: Edge, weights: Tensor, widths: dict[str, int], present: dict[str, Tensor]
-) -> dict[tuple[str, str], Tensor]:
+def _edge_mass(edge: Edge, weights: Tensor, widths: dict[str, int]) -> dict[tuple[str, str], Tensor]:
     """(asking, asked) -> (B, H): the share of one edge, averaged over the asking tokens that are there."""
     rows = [(n, w) for n, w in widths.items() if n in edge.query_names]
     columns = [(n, w) for n, w in widths.items() if n in edge.context_names]

@@ -11,6 +11,7 @@ import numpy as np
 from intermodal.errors import InputError
 from intermodal.explain.attention_map import AttentionMap, attention_map
 from intermodal.explain.shapley import Shapley, shapley
+from intermodal.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Explanation:
     Attributes:
         attention: modality by modality, over the samples.
         shapley: exact values of every sample.
-        warnings: dicts with `id`, `severity`, `text`, `remedy`.
+        warnings: dicts with `id`, `severity` ("warning" or "note"), `text`, `remedy`.
         spec: the fusion in words.
         n_samples: samples explained.
     """
@@ -60,7 +61,7 @@ class Explanation:
         ]
         if self.attention.mean is None:
             blocks.append(
-                {"kind": "text", "title": "Who attended to whom", "text": "Nobody: this fusion has no attention."}
+                {"kind": "text", "title": "Who attended to whom", "text": "Nobody asked anybody in these samples."}
             )
         else:
             values = [[None if np.isnan(v) else float(v) for v in row] for row in self.attention.mean]
@@ -93,7 +94,7 @@ def explain(model: Any, X: Any) -> Explanation:
         The explanation; `.report("explanation.html")` writes it.
 
     Raises:
-        InputError: the model cannot be explained, or has too many modalities for exact values.
+        InputError: the model cannot be explained, has too many modalities for exact values, or X holds no sample.
 
     Example:
         >>> from intermodal.learn.estimators import FusionRegressor
@@ -105,18 +106,23 @@ def explain(model: Any, X: Any) -> Explanation:
     if not hasattr(model, "prepared"):
         raise InputError(f"a fitted FusionClassifier or FusionRegressor is explained, however: {type(model).__name__}")
     module, feed = model.prepared(X)
-    attended = attention_map(module, feed)
     worth = shapley(model, X)
-    return Explanation(attended, worth, _warnings(attended, worth), module.network.spec.describe(), len(feed))
+    attended = attention_map(module, feed)
+    spec = module.network.spec
+    found = _disagreements(attended, worth, spec) + _even_by_construction(attended, spec)
+    return Explanation(attended, worth, found, spec.describe(), len(feed))
 
 
-def _warnings(attended: AttentionMap, worth: Shapley) -> list[dict[str, str]]:
-    """Where attention and worth tell different stories."""
+def _disagreements(attended: AttentionMap, worth: Shapley, spec: Spec) -> list[dict[str, str]]:
+    """Where attention and worth tell different stories, by the modalities that could choose whom to look at."""
     if attended.mean is None:
         return []
+    fixed = _cannot_choose(attended.names, spec)
+    chose = [n > 0 and name not in fixed for name, n in zip(attended.names, attended.count, strict=True)]
+    if not any(chose):
+        return []
     found = []
-    looked_at = np.nan_to_num(attended.mean[attended.count > 0]).mean(0)
-    looked_at = looked_at / max(looked_at.sum(), 1e-12)
+    looked_at = attended.mean[chose].mean(0)
     for i, row in enumerate(worth.worth()):
         share = row["share"]
         if share is not None and looked_at[i] > 3 * share and looked_at[i] > 0.05:
@@ -130,3 +136,27 @@ def _warnings(attended: AttentionMap, worth: Shapley) -> list[dict[str, str]]:
                 }
             )
     return found
+
+
+def _even_by_construction(attended: AttentionMap, spec: Spec) -> list[dict[str, str]]:
+    """Rows of the map that the spec alone decides: they say nothing about the model."""
+    fixed = [] if attended.mean is None or len(attended.names) < 2 else _cannot_choose(attended.names, spec)
+    if not fixed:
+        return []
+    who = ", ".join(f'"{name}"' for name in fixed)
+    return [
+        {
+            "id": "even-by-construction",
+            "severity": "note",
+            "text": f"the shares in the row of {who} are even by construction: every edge from there asks a single "
+            "modality, so attention chooses among its tokens and not between modalities",
+            "remedy": 'fusion "self", or a side that joins modalities such as "text -> [*]", lets the attention '
+            "choose between modalities",
+        }
+    ]
+
+
+def _cannot_choose(names: tuple[str, ...], spec: Spec) -> list[str]:
+    """The modalities that ask, and whose every edge asks a single modality."""
+    asked = {name: [len(e.context_names) for e in spec.edges if name in e.query_names] for name in names}
+    return [name for name, widths in asked.items() if widths and max(widths) == 1]

@@ -98,7 +98,7 @@ def shapley(model: Explained, X: Any, *, batch_size: int = 1024) -> Shapley:
         Values of every sample, with the interactions of every pair.
 
     Raises:
-        InputError: more than `MOST` modalities.
+        InputError: more than `MOST` modalities, or no sample.
 
     Example:
         >>> from intermodal.learn.estimators import FusionRegressor
@@ -113,6 +113,8 @@ def shapley(model: Explained, X: Any, *, batch_size: int = 1024) -> Shapley:
         raise InputError(
             f"exact values take at most {MOST} modalities, however: {len(names)}; join some of them into one"
         )
+    if len(feed) == 0:
+        raise InputError("at least one sample is explained, however: X holds none")
     subsets = 1 << len(names)
     per_pass = max(1, batch_size // subsets)
     table: list[np.ndarray] = []
@@ -121,8 +123,9 @@ def shapley(model: Explained, X: Any, *, batch_size: int = 1024) -> Shapley:
             x, present = feed.batch(rows)
             outputs = module(*_all_subsets(names, x, present, len(rows))).outputs
             predicted = model.to_prediction(outputs)
-            table.append(predicted.reshape(subsets, len(rows), *predicted.shape[1:]))
-    v = np.concatenate(table, 1).astype(np.float64)
+            v = predicted.reshape(subsets, len(rows), *predicted.shape[1:])
+            table.append(_without_absent(v, names, x, present))
+    v = np.concatenate(table, 1, dtype=np.float64)
     return Shapley(names, values_of(v), v[-1], v[0], interactions_of(v), subsets)
 
 
@@ -163,6 +166,22 @@ def interactions_of(v: np.ndarray) -> np.ndarray:
                 index[:, i, j] += share * (v[s | 1 << i | 1 << j] - v[s | 1 << i] - v[s | 1 << j] + v[s])
             index[:, j, i] = index[:, i, j]
     return index
+
+
+def _without_absent(
+    v: np.ndarray, names: tuple[str, ...], x: dict[str, Tensor], present: dict[str, Tensor]
+) -> np.ndarray:
+    """Read v (2^M, B, ...) of a subset at its members that the sample has.
+
+    The two are one game, yet their numbers may differ in the last bit: a matrix product rounds by a row's place.
+    """
+    subsets, n = v.shape[:2]
+    there = np.zeros(n, dtype=np.int64)
+    for i, name in enumerate(names):
+        if name in x:
+            known = present[name].reshape(n, -1).any(1).cpu().numpy() if name in present else np.ones(n, dtype=bool)
+            there |= known.astype(np.int64) << i
+    return np.asarray(v[np.arange(subsets)[:, None] & there, np.arange(n)])
 
 
 def _all_subsets(
