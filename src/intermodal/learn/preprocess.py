@@ -22,7 +22,7 @@ class Scaling:
 
     kind: str
     mean: np.ndarray  # (D,)
-    scale: np.ndarray  # (D,), 1 where a column is constant
+    scale: np.ndarray  # (D,), infinite where a column is constant: nothing is learned of it, so it becomes 0
     columns: tuple[str, ...] | None = None
 
     @property
@@ -58,7 +58,7 @@ def fit_scaling(modality: Modality, weight: np.ndarray | None = None) -> Scaling
     scale = np.sqrt(spread)
     # A column whose spread is rounding noise of its own mean is constant.
     constant = scale <= 1e-7 * np.maximum(1e-30, np.abs(mean))
-    return Scaling(modality.kind, mean, np.where(constant, 1.0, scale), modality.columns)
+    return Scaling(modality.kind, mean, np.where(constant, np.inf, scale), modality.columns)
 
 
 def apply_scaling(modality: Modality, scaling: Scaling) -> Modality:
