@@ -5,11 +5,11 @@ import torch.nn.functional as F
 
 from intermodal.learn.losses import cross_entropy, mean_of_members, probabilities, squared_error
 
-B, K, O = 5, 3, 7
+B, K, N_OUT = 5, 3, 7
 
 
 def outputs(seed: int = 0) -> torch.Tensor:
-    return torch.randn(B, K, O, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(B, K, N_OUT, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def test_cross_entropy_is_that_of_torch_for_each_member() -> None:
