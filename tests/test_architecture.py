@@ -40,6 +40,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 EXCEPTIONS = {
     ("learn/comparison.py", "intermodal.report", "report"),
     ("explain/explaining.py", "intermodal.report", "report"),
+    ("explain/trace.py", "intermodal.report", "_report_room"),
 }
 
 BANNED_FILES = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc"}

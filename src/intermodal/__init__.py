@@ -26,6 +26,8 @@ _LAZY = {
     "load": "learn.saving",
     "read": "data.reading",
     "Explanation": "explain.explaining",
+    "Trace": "explain.trace",
+    "trace": "explain.trace",
 }
 _MODULES = {"nn": "nn", "datasets": "data.digits"}
 
@@ -40,6 +42,7 @@ __all__ = [
     "OneKeyWarning",
     "Samples",
     "Spec",
+    "Trace",
     "attend",
     "causal_keep",
     "compare",
@@ -48,6 +51,7 @@ __all__ = [
     "load",
     "nn",
     "read",
+    "trace",
 ]
 
 if TYPE_CHECKING:
@@ -59,6 +63,8 @@ if TYPE_CHECKING:
     from intermodal.data.samples import Samples as Samples
     from intermodal.explain.explaining import Explanation as Explanation
     from intermodal.explain.explaining import explain as explain
+    from intermodal.explain.trace import Trace as Trace
+    from intermodal.explain.trace import trace as trace
     from intermodal.learn.compare import compare as compare
     from intermodal.learn.comparison import Comparison as Comparison
     from intermodal.learn.estimators import FusionClassifier as FusionClassifier

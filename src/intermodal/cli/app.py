@@ -12,6 +12,7 @@ from intermodal.cli.evaluating import evaluate
 from intermodal.cli.fitting import fit
 from intermodal.cli.inspecting import inspect
 from intermodal.cli.predicting import predict
+from intermodal.cli.tracing import trace
 
 # Plain help: the same in a pipe as in a terminal, brackets of a spec stay brackets, and rich need not load for it.
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -21,6 +22,7 @@ app.command(short_help="Does attention help on these data?")(compare)
 app.command(short_help="Train one fusion and save it.")(fit)
 app.command(short_help="How good is a fitted model?")(evaluate)
 app.command(short_help="What does a fitted model say?")(predict)
+app.command(short_help="The arithmetic of attention, step by step.")(trace)
 
 
 def _version(wanted: bool) -> None:

@@ -85,11 +85,11 @@ def grid(name: str, value: Any) -> Grid:
         >>> grid("k", [[0.5], [0.25]]).shape
         (2, 1)
     """
-    found = _table(name, value) if isinstance(value, str) else _nested(name, value)
-    return Grid(found.shape, tuple(_fraction(name, entry) for entry in found.flat))
+    found = table(name, value) if isinstance(value, str) else nested(name, value)
+    return Grid(found.shape, tuple(as_fraction(name, entry) for entry in found.flat))
 
 
-def _table(name: str, text: str) -> Grid:
+def table(name: str, text: str) -> Grid:
     """Numbers between spaces or commas, rows between semicolons."""
     rows = [re.split(r"[\s,]+", part.strip("[]() \t\n")) for part in text.strip().strip(";").split(";")]
     rows = [[entry for entry in row if entry] for row in rows]
@@ -101,7 +101,13 @@ def _table(name: str, text: str) -> Grid:
     return Grid((len(rows), widths[0]), tuple(entry for row in rows for entry in row))
 
 
-def _nested(name: str, value: Any) -> Grid:
+def nested(name: str, value: Any) -> Grid:
+    """Read lists, arrays and tensors as a shape and its entries, not yet looked at.
+
+    Example:
+        >>> nested("k", [[1, 2, 3], [4, 5, 6]])
+        Grid(shape=(2, 3), flat=(1, 2, 3, 4, 5, 6))
+    """
     size = getattr(value, "size", None)
     count = value.numel() if hasattr(value, "numel") else size if isinstance(size, int) else 0
     if count > AT_MOST:
@@ -110,7 +116,8 @@ def _nested(name: str, value: Any) -> Grid:
         value = value.tolist()
     if not isinstance(value, list | tuple):
         raise InputError(f"{name} must be a list of numbers or an array, however: {_short(value)}")
-    shape, level = [], list(value)
+    shape: list[int] = []
+    level = list(value)
     while True:
         shape.append(len(level) if not shape else len(level) // _size(shape))
         if not level:
@@ -140,7 +147,7 @@ def _lengths(lengths: set[int | None]) -> str:
     return " and ".join([str(length) for length in known] + ["no list at all"] * (None in lengths))
 
 
-def _fraction(name: str, entry: Any) -> Fraction:
+def as_fraction(name: str, entry: Any) -> Fraction:
     """Return one number as a fraction; typed text is a decimal, a float is the binary number it is."""
     refused = InputError(f"{name} must hold numbers, however: {_short(entry)}")
     number = entry
@@ -186,12 +193,12 @@ def _keep(keep: Any, shape: tuple[int, ...]) -> Grid:
     if keep is None:
         return Grid(shape, (True,) * _size(shape))
     if isinstance(keep, str):
-        found = _table("keep", keep)
+        found = table("keep", keep)
         if not set(found.flat) <= {"0", "1"}:
             raise MaskError(f'keep must be 1 (may look) and 0 (may not), however: "{_short(keep)}"')
         found = Grid(found.shape[found.shape[0] == 1 :], tuple(entry == "1" for entry in found.flat))
     else:
-        found = _nested("keep", keep)
+        found = nested("keep", keep)
         if not all(isinstance(entry, bool) for entry in found.flat):
             raise MaskError("keep must be bool, True where a query may look, however: it holds other things")
     flat: list[Any] = []
