@@ -22,14 +22,13 @@ _LAZY = {
     "attend": "attention",
     "causal_keep": "attention",
     "compare": "learn.compare",
-    "explain": "explain.explaining",
     "load": "learn.saving",
     "read": "data.reading",
     "Explanation": "explain.explaining",
     "Trace": "explain.trace",
     "trace": "explain.trace",
 }
-_MODULES = {"nn": "nn", "datasets": "data.digits"}
+_MODULES = {"nn": "nn", "datasets": "data.digits", "explain": "explain"}
 
 __all__ = [
     "Comparison",
