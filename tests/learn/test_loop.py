@@ -239,7 +239,7 @@ def test_matrices_decay_and_biases_do_not() -> None:
     task.start.copy_(task.target)
     task.train(held=NOBODY, weight_decay=0.5, average=0.0)
     assert torch.equal(task.model.hidden.bias, bias)
-    shrunk = float((task.model.hidden.weight / matrix).mean())
+    shrunk = float((task.model.hidden.weight.detach() / matrix).mean())
     assert shrunk == pytest.approx(np.prod([1 - 0.5e-2 * min(1.0, s / 5) for s in range(1, 16)]), rel=1e-4)
 
 

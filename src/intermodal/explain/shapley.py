@@ -163,7 +163,8 @@ def interactions_of(v: np.ndarray) -> np.ndarray:
                     continue
                 size = s.bit_count()
                 share = factorial(size) * factorial(n - size - 2) / factorial(n - 1)
-                index[:, i, j] += share * (v[s | 1 << i | 1 << j] - v[s | 1 << i] - v[s | 1 << j] + v[s])
+                # In this order of differences a player who adds nothing interacts by exactly nothing.
+                index[:, i, j] += share * ((v[s | 1 << i | 1 << j] - v[s | 1 << j]) - (v[s | 1 << i] - v[s]))
             index[:, j, i] = index[:, i, j]
     return index
 
