@@ -97,7 +97,7 @@ def test_every_printed_digit_is_right(seed):
             for name, values in by_mpmath(q, k, v, keep, scale).items():
                 for printed, number, value in zip(steps[name]["values"], steps[name]["floats"], values, strict=True):
                     assert same(printed, value, digits), (name, printed, value, q, k, v, keep, scale, digits)
-                    assert abs(number - float(value)) <= abs(float(value)) * 2.3e-16, (name, number, value)
+                    assert abs(number - float(value)) <= abs(float(value)) * 2.3e-16 + 1e-130, (name, number, value)
                     checked += 1
     assert checked > 5 * (N // 4)
 

@@ -160,8 +160,7 @@ def _judge(trace: Trace, claim: Claim, stage: str) -> Check:
     claimed, decimals = claim.numbers[first], claim.decimals[first]
     shown, true = _shown(claimed, decimals), _shown(truth[first], decimals)
     verdict = Check(False, stage, _index(first, claim.shape), shown, true, _first_wrong_digit(shown, true))
-    fitting = [mistake for mistake in mistakes(trace, stage) if _explains(mistake, claim)]
-    fitting = [mistake for mistake in fitting if not mistake.guessed] or fitting
+    fitting = _fitting(list(mistakes(trace, stage)), claim)
     if fitting:
         others = tuple(dict.fromkeys(m.id for m in fitting if m.id != fitting[0].id))
         return replace(verdict, mistake=fitting[0].id, reason=fitting[0].text, also=others)
@@ -170,6 +169,15 @@ def _judge(trace: Trace, claim: Claim, stage: str) -> Check:
         reason = "the digits are cut off instead of rounded" if cut else "a slip in the arithmetic, no known mistake"
         return replace(verdict, mistake="D3", reason=reason)
     return verdict
+
+
+def _fitting(known: list[Mistake], claim: Claim) -> list[Mistake]:
+    """Return the mistakes that give the claim; few digits fit many, so what is tried out asks for more of them."""
+    decimals = max(claim.decimals)
+    found = [mistake for mistake in known if _explains(mistake, claim)]
+    plain = [mistake for mistake in found if not mistake.guessed and (decimals >= 2 or mistake.id == "D1")]
+    guesses = [mistake for mistake in found if mistake.guessed]
+    return plain or (guesses if len(guesses) == 1 and decimals >= 4 else [])
 
 
 def _value(number: Number, decimals: int) -> Fraction:

@@ -42,7 +42,7 @@ def read_claim(value: Any, digits: int | None) -> Claim:
     is_computed = any(isinstance(entry, float) for entry in found.flat)
     if is_computed:
         largest = max((abs(number) for number in numbers if number), default=Fraction(1))
-        most -= max(0, floor(log10(largest)) + 1 if largest >= 1 else 0)
+        most -= max(0, floor(log10(largest)) + 1 if largest > 1 else 0)
         if max(decimals) > 6:  # nobody types that: all were computed alike
             decimals = (max(decimals),) * len(decimals)
         decimals = tuple(min(one, max(most, 0)) for one in decimals)

@@ -68,10 +68,9 @@ def read(q: Any, k: Any, v: Any, keep: Any) -> Asked:
     if len(asks.shape) == 1:
         asks = Grid((1, *asks.shape), asks.flat)
     _check(asks, keys, values)
-    if asks.shape[-2] * len(keys.flat) // keys.shape[-1] > AT_MOST:
-        raise InputError(
-            f"a trace is for small inputs, at most {AT_MOST} scores, however: {asks.shape=}, {keys.shape=}"
-        )
+    scores = _size(asks.shape[:-1]) * keys.shape[-2]
+    if scores > _SCORES:
+        raise InputError(f"a trace is for small inputs, at most {_SCORES} scores, however: {scores}")
     shape = (*asks.shape[:-1], keys.shape[-2])
     return Asked(asks, keys, values, _keep(keep, shape), alone)
 
@@ -94,6 +93,8 @@ def table(name: str, text: str) -> Grid:
     rows = [re.split(r"[\s,]+", part.strip("[]() \t\n")) for part in text.strip().strip(";").split(";")]
     rows = [[entry for entry in row if entry] for row in rows]
     widths = [len(row) for row in rows]
+    if sum(widths) > AT_MOST:
+        raise InputError(f"a trace is for small inputs, at most {AT_MOST} numbers, however: {name} holds {sum(widths)}")
     if len(set(widths)) > 1:
         raise InputError(f'the rows of {name} must be equally long, however: {widths} numbers in "{_short(text)}"')
     if not widths[0]:
