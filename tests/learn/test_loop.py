@@ -150,6 +150,11 @@ def test_training_stops_after_as_many_epochs_without_progress(patience: int) -> 
     assert best > 0
 
 
+def test_an_epoch_that_equals_the_best_is_no_progress() -> None:
+    history = Task().train(lr=0.0, patience=4, max_epochs=50)
+    assert len(history) == 4 and not any(line["best"] for line in history)
+
+
 def test_without_rows_to_stop_by_every_epoch_is_trained() -> None:
     history = Task().train(held=NOBODY, patience=1, max_epochs=6)
     assert [line["epoch"] for line in history] == [1, 2, 3, 4, 5, 6]
