@@ -124,7 +124,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float) -
     #        0 0 0             0                    1 1 1     so the softmax stays finite, and is zeroed after
     some = keep.any(-1, keepdim=True)
     output = F.scaled_dot_product_attention(q, k, v, attn_mask=keep | ~some, scale=scale)
-    return output.masked_fill(~some, 0.0)
+    return output * some
 
 
 def _explicit(
@@ -136,12 +136,12 @@ def _explicit(
         short = k.shape[2] <= SHORT
         q, k = q.to(dtype) * scale, k.to(dtype)
         scores, axis = (k @ q.mT, -2) if short else (q @ k.mT, -1)
-        hidden = None if keep is None else ~(keep.mT if short else keep)
-        if hidden is not None:
-            scores = scores.masked_fill(hidden, torch.finfo(dtype).min)
+        if keep is not None:  # a hidden key scores so low that its weight is exactly 0, unless all are hidden
+            kept = keep.mT if short else keep
+            scores = scores + torch.zeros_like(kept, dtype=dtype).masked_fill(~kept, torch.finfo(dtype).min / 2)
         weights = scores.softmax(axis)
-        if hidden is not None:
-            weights = weights.masked_fill(hidden, 0.0)
+        if keep is not None:
+            weights = weights * keep.any(-1, keepdim=True).transpose(-1, axis)
         weights = weights.mT if short else weights
         used = F.dropout(weights, dropout) if dropout > 0 else weights
         output = (used @ v.to(dtype)).to(v.dtype)

@@ -52,17 +52,17 @@ ATTENTION = [
         "attention.py",
         "tests/test_attention.py",
         ("mask polarity in the fused path", "attn_mask=keep | ~some", "attn_mask=~keep | ~some"),
-        ("mask polarity in the explicit path", "masked_fill(hidden, torch", "masked_fill(~hidden, torch"),
+        ("mask polarity in the explicit path", "masked_fill(~kept, torch", "masked_fill(kept, torch"),
         ("scale of the wrong axis", "math.sqrt(q.shape[-1])", "math.sqrt(q.shape[-2])"),
         ("scale ignored in the fused path", "(q, k, v, scale=scale)", "(q, k, v)"),
         ("softmax over the queries", "scores.softmax(axis)", "scores.softmax(-3 - axis)"),
         ("weights after dropout", "Attended(output, weights if need_weights", "Attended(output, used if need_weights"),
         ("dropout without scaling", "F.dropout(weights, dropout) if", "F.dropout(weights, dropout) * (1 - dropout) if"),
         ("dropout only with weights", "need_weights or dropout > 0 or few", "need_weights or few"),
-        ("empty rows keep what they saw (fused)", "return output.masked_fill(~some, 0.0)", "return output"),
+        ("empty rows keep what they saw (fused)", "return output * some", "return output"),
         (
             "empty rows keep what they saw (explicit)",
-            "            weights = weights.masked_fill(hidden, 0.0)\n",
+            "            weights = weights * keep.any(-1, keepdim=True).transpose(-1, axis)\n",
             "            pass\n",
         ),
         ("masked NaN is not blanked", "unseen = ~keep.any(-2)", "unseen = keep.any(-2) & False"),
@@ -116,11 +116,11 @@ NN = [
         ("samples mixed up", "self.split(self.v_proj(value))", "self.split(self.v_proj(value)).flip(0)"),
         (
             "the bias of the output on empty rows",
-            "output = output.masked_fill(~keep.any(-1).any(1).unsqueeze(-1), 0.0)",
+            "output = output * keep.any(-1).any(1).unsqueeze(-1)",
             "pass",
         ),
         ("the bias of the output without keys", "output = output * 0.0", "pass"),
-        ("masked NaN reaches the projections", "context = context.masked_fill(unseen, 0.0)", "pass"),
+        ("masked NaN reaches the projections", "context = blank(context, ~unseen)", "pass"),
         ("a broken query that asks is hidden", "if query is context and keep.shape[-2] == 1:", "if query is context:"),
         ("the value is taken from the context", "value = context if value is None else value", "value = context"),
         ("dropout in prediction", "self.dropout if self.training else 0.0", "self.dropout"),
@@ -144,12 +144,12 @@ NN = [
         "tests/nn/test_textbook.py",
         (
             "an absent query has a say in the pool",
-            "    return x.masked_fill(~present.reshape(",
-            "    return x.masked_fill(False & ~present.reshape(",
+            "    return blank(x, present.reshape(",
+            "    return blank(x, True | present.reshape(",
         ),
         (
             "absent tokens are not blanked",
-            "return x.masked_fill(~present.unsqueeze(-1), 0.0), present",
+            "return blank(x, present.unsqueeze(-1)), present",
             "return x, present",
         ),
         (
@@ -173,7 +173,7 @@ NN = [
     *_group(
         "nn/fused.py",
         "tests/nn/test_pooling.py",
-        ("NaN of an absent token reaches the mean", "tokens.masked_fill(~present.unsqueeze(-1), 0.0)", "tokens"),
+        ("NaN of an absent token reaches the mean", "blank(tokens, present.unsqueeze(-1))", "tokens"),
     ),
     *_group(
         "nn/layer.py",
@@ -190,7 +190,7 @@ NN = [
             "there.any(1)[:, None, None].to(q.dtype)",
             "q.new_ones(len(q), 1, 1)",
         ),
-        ("bias without an answer (tied)", ".masked_fill(count == 0, 0.0)", ""),
+        ("bias without an answer (tied)", " * (count > 0)", ""),
         (
             "bias without an answer (untied)",
             "attention.out_proj(answer) * some, some",
@@ -271,7 +271,7 @@ NN = [
         "nn/encoders.py",
         "tests/nn/test_encoders.py",
         ("positions counted from 0 with padding on the left", "place = place - _first(present).unsqueeze(1)", "pass"),
-        ("absent tokens are read", "x = x.masked_fill(~present.unsqueeze(-1), 0.0)", "pass"),
+        ("absent tokens are read", "x = blank(x, present.unsqueeze(-1))", "pass"),
         (
             "a convolution reads the bias of absent tokens",
             "self._over_time(_blank(tokens, present), present)",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from intermodal.attention import Attended, attend, attend_unchecked, keep_4d
 from intermodal.errors import InputError, OneKeyWarning, ShapeError
+from intermodal.nn.blank import blank
 
 ONE_KEY = (
     "{who}: every query sees at most one key, so the softmax is constantly 1 and the query is ignored; keep the "
@@ -190,9 +191,9 @@ class Attention(nn.Module):
             same = value is context
             if query is context and keep.shape[-2] == 1:  # padding: it asks too, and what is broken asks as zeros
                 blind = blind | (unseen & ~query.isfinite().all(-1, keepdim=True))
-            query = query.masked_fill(blind, 0.0)
-            context = context.masked_fill(unseen, 0.0)
-            value = context if same else value.masked_fill(unseen, 0.0)
+            query = blank(query, ~blind)
+            context = blank(context, ~unseen)
+            value = context if same else blank(value, ~unseen)
         if not self._checked_one_key:
             self._check_one_key(keep, context.shape[1])
         q, k, v = self.split(self.q_proj(query)), self.split(self.k_proj(context)), self.split(self.v_proj(value))
@@ -204,7 +205,7 @@ class Attention(nn.Module):
         if context.shape[1] == 0:
             output = output * 0.0
         elif keep is not None:
-            output = output.masked_fill(~keep.any(-1).any(1).unsqueeze(-1), 0.0)
+            output = output * keep.any(-1).any(1).unsqueeze(-1)
         return Attended(output, weights)
 
     def split(self, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intermodal.errors import InputError, MaskError, ShapeError, did_you_mean
+from intermodal.nn.blank import blank
 
 KINDS = ("linear", "conv", "gru")
 POSITION_SCALE = 0.25  # a standardised input gives tokens of unit size: positions must not drown them
@@ -88,7 +89,7 @@ class Encoder(nn.Module):
         """
         self._check(x, present, name)
         if present is not None:
-            x = x.masked_fill(~present.unsqueeze(-1), 0.0)
+            x = blank(x, present.unsqueeze(-1))
         if x.ndim == 2:
             tokens = self.project(x).unflatten(-1, (self.n_tokens, -1))
             present = None if present is None else present.unsqueeze(1).expand(-1, self.n_tokens)
@@ -139,7 +140,7 @@ class Encoder(nn.Module):
 
 
 def _blank(tokens: Tensor, present: Tensor | None) -> Tensor:
-    return tokens if present is None else tokens.masked_fill(~present.unsqueeze(-1), 0.0)
+    return tokens if present is None else blank(tokens, present.unsqueeze(-1))
 
 
 def _first(present: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from intermodal.nn.blank import blank
 from intermodal.spec import Edge
 
 Weights = dict[Edge, Tensor]
@@ -39,4 +40,4 @@ def mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:
     if present is None:
         return tokens.mean(1) if tokens.shape[1] else tokens.sum(1)
     share = present.to(tokens.dtype) / present.sum(1, keepdim=True).clamp(min=1)
-    return (share.unsqueeze(1) @ tokens.masked_fill(~present.unsqueeze(-1), 0.0)).squeeze(1)
+    return (share.unsqueeze(1) @ blank(tokens, present.unsqueeze(-1))).squeeze(1)

@@ -107,7 +107,7 @@ class FusionLayer(nn.Module):
                         weights[edge] = w if present is None else _asking_only(w, _take(present, names, places))
         received, count = _mean(answers, places, x)
         if self.tie:  # the mean commutes with the projection: it runs once a token, not once an answer
-            received = shared.out_proj(received).masked_fill(count == 0, 0.0)
+            received = shared.out_proj(received) * (count > 0)
         return received, weights
 
     def _answer(

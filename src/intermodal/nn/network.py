@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from intermodal.errors import InputError, OneKeyWarning, ShapeError, did_you_mean
 from intermodal.nn.attention import ONE_KEY
+from intermodal.nn.blank import blank
 from intermodal.nn.encoders import Encoder
 from intermodal.nn.fused import Fused, Weights
 from intermodal.nn.layer import FusionLayer, Places
@@ -169,7 +170,7 @@ class FusionNetwork(nn.Module):
             layers.append({e: self._by_head(weights[e], batch) for e in self.spec.edges if e in weights})
         tokens = self.norm(tokens)
         if there is not None:
-            tokens = tokens.masked_fill(~there.unsqueeze(-1), 0.0)
+            tokens = blank(tokens, there.unsqueeze(-1))
         pooled = self.pool(tokens, there, places)
         if self.n_members > 1:
             pooled = pooled.reshape(self.n_members, batch, self.d_pooled).transpose(0, 1)
@@ -208,7 +209,7 @@ class FusionNetwork(nn.Module):
         if all(p is None for p in there.values()):
             return torch.cat(list(tokens.values()), 1), None, places
         joined = torch.cat([_or_all(there[n], t) for n, t in tokens.items()], 1)
-        return torch.cat(list(tokens.values()), 1).masked_fill(~joined.unsqueeze(-1), 0.0), joined, places
+        return blank(torch.cat(list(tokens.values()), 1), joined.unsqueeze(-1)), joined, places
 
     def _hide(self, tokens: Mapping[str, Tensor], there: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
         """Hide each modality from each sample by chance, but never all that a sample has."""

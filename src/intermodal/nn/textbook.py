@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from intermodal.errors import InputError, MaskError, ShapeError
 from intermodal.nn.attention import Attention, check_tokens
+from intermodal.nn.blank import blank
 from intermodal.nn.fused import Fused, mean_present
 from intermodal.spec import ALL, Edge
 
@@ -256,7 +257,7 @@ def _clean(x: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor | None]:
             f"present is bool (batch, tokens) = {tuple(x.shape[:2])}, however: "
             f"{present.dtype=}, {tuple(present.shape)=}"
         )
-    return x.masked_fill(~present.unsqueeze(-1), 0.0), present
+    return blank(x, present.unsqueeze(-1)), present
 
 
 def _keys(present: Tensor | None) -> Tensor | None:
@@ -268,7 +269,7 @@ def _only(x: Tensor, present: Tensor | None) -> Tensor:
     """Zero the rows (second axis from the end) of tokens that are not there."""
     if present is None:
         return x
-    return x.masked_fill(~present.reshape(present.shape[0], *(1,) * (x.ndim - 3), -1, 1), 0.0)
+    return blank(x, present.reshape(present.shape[0], *(1,) * (x.ndim - 3), -1, 1))
 
 
 def _or_all(present: Tensor | None, x: Tensor) -> Tensor:
