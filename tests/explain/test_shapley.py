@@ -204,6 +204,14 @@ def test_a_modality_that_the_model_ignores_is_worth_exactly_nothing() -> None:
     assert (result.values[:, [0, 2]] != 0.0).all()
 
 
+def test_a_missing_modality_is_worth_exactly_nothing_where_the_rounding_goes_by_the_row() -> None:
+    samples = Samples({"a": np.ones((5, 2)), "b": [None if i == 2 else [1.0, 3.0] for i in range(5)]})
+    model = Scripted(samples, lambda x: x["a"].sum(1) + x["b"].sum(1) + 1e-13 * torch.arange(len(x["a"])))
+    result = shapley(model, None)
+    assert result.values[2, 1] == 0.0 and (result.interactions[2] == 0.0).all()
+    assert (result.values[[0, 1, 3, 4], 1] == pytest.approx(4.0)) and result.completeness <= 1e-9
+
+
 def test_more_modalities_than_can_be_evaluated_are_refused_before_the_first_evaluation() -> None:
     model = Scripted(vectors(3, MOST + 1), lambda x: x["m0"][:, 0])
     with pytest.raises(InputError) as error:
