@@ -89,7 +89,7 @@ def test_d1_is_not_said_of_other_zeros_and_ones():
 
 
 def test_one_decimal_fits_many_mistakes_so_none_is_named():
-    for tenth in range(1, 9):
+    for tenth in range(1, 10):
         assert WORKED.check(f"0.{tenth} 0.{10 - tenth}").mistake is None
     for hundredth in range(50, 99):
         assert WORKED.check(f"0.{hundredth} 0.{100 - hundredth:02d}").mistake in (None, "D4", "D2", "D3")

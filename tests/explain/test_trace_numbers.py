@@ -138,22 +138,24 @@ def test_a_root_is_rounded_by_whole_numbers():
                 assert written(root_of(factor, m), 30) == as_decimal(exactly(factor) * mpmath.sqrt(m), 30)
 
 
-def test_a_tie_that_no_precision_sees_is_decided():
+@pytest.mark.parametrize("distance", [10**9, 10**30])
+def test_a_tie_that_no_precision_sees_is_decided(distance):
     """w1 * 0.25 + w2 * 10 with w2 = e^(-10^9): the tie 0.25 and a little, which 400 million digits would show."""
-    far = -Fraction(10**9)
+    far = -Fraction(distance)
     total = Sum.of([(Fraction(0), Fraction(1)), (far, Fraction(1))], 2)
     assert written(quotient([(Fraction(0), Fraction(1, 4)), (far, Fraction(10))], total), 1) == "0.3"
     assert written(quotient([(Fraction(0), Fraction(1, 4)), (far, Fraction(-10))], total), 1) == "0.2"
     assert written(quotient([(Fraction(0), Fraction(1, 4)), (far, Fraction(1, 4))], total), 1) == "0.2"  # exactly 1/4
 
 
-def test_numbers_just_beside_the_middle_are_told_apart():
-    """The coefficient is e itself to 40 digits, cut and raised: the sum lies just above and just below the middle."""
-    with mpmath.workdps(120):
-        e = int(mpmath.floor(mpmath.e * mpmath.mpf(10) ** 40))
+@pytest.mark.parametrize("places", [40, 200])
+def test_numbers_just_beside_the_middle_are_told_apart(places):
+    """The coefficient is e itself to many digits, cut and raised: the sum lies just below and just above the middle."""
+    with mpmath.workdps(300):
+        e = int(mpmath.floor(mpmath.e * mpmath.mpf(10) ** places))
     one = Sum.of([(Fraction(0), Fraction(1))], 1)
     for whole, nearest in ((e, 0), (e + 1, 1)):
-        share = quotient([(Fraction(-1), Fraction(whole, 2 * 10**40))], one)
+        share = quotient([(Fraction(-1), Fraction(whole, 2 * 10**places))], one)
         assert rounded(share, 0) == (nearest, False)
 
 
@@ -169,6 +171,7 @@ def test_the_sign_of_a_sum():
     assert sign([(Fraction(1), Fraction(1)), (Fraction(1), Fraction(-1))], 2) == 0
     assert sign([(Fraction(5), Fraction(-1)), (Fraction(4), Fraction(2))], 1) == -1  # -e^5 + 2 e^4
     assert sign([(Fraction(5), Fraction(-1)), (Fraction(4), Fraction(3))], 1) == 1
+    assert sign([(Fraction(-(10**30)), Fraction(-1)), (Fraction(0), Fraction(1))], 2) == 1
 
 
 def test_what_is_smaller_than_any_float_is_not_zero():
