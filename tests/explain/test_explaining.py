@@ -95,6 +95,10 @@ def test_only_who_could_choose_counts_for_the_disagreement() -> None:
     assert 'c" got 50% of the attention' in warnings["attended-but-unused"]["text"]
 
 
+def test_who_asks_nobody_hides_no_disagreement() -> None:
+    assert 'c" got 50% of the attention' in found("a -> [b c]", EVEN, C_IS_NOISE)["attended-but-unused"]["text"]
+
+
 # --- even by construction -------------------------------------------------------------------------
 
 
