@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 
 from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError
@@ -196,6 +197,31 @@ def test_held_out_rows_do_not_reach_the_scaling() -> None:
         for x in (X, wild)
     ]
     assert np.array_equal(means[0], means[1])
+
+
+def test_rows_marked_test_are_left_alone() -> None:
+    X, y = mixed()
+    split = np.where(np.arange(len(y)) % 3 == 0, "test", "train")
+    wild = {**X, "text": np.where((split == "test")[:, None], 1e6, X["text"])}
+    other = np.where(split == "test", "sideways", y)
+    one = FusionClassifier(**QUICK).fit(Samples(X, split=split), y, groups=np.arange(len(y)))
+    two = FusionClassifier(**QUICK).fit(Samples(wild, split=split), other, groups=np.arange(len(y)))
+    assert np.array_equal(one.predict_proba(X), two.predict_proba(X))
+    only_test = Samples(X, split=np.full(len(y), "test"))
+    assert FusionClassifier(**QUICK).fit(only_test, y).n_parameters_ > 0
+
+
+def test_a_fit_that_is_broken_off_leaves_no_model() -> None:
+    X, y = mixed()
+
+    def stop(line: dict) -> None:
+        raise KeyboardInterrupt
+
+    model = FusionClassifier(**QUICK).fit(X, y)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(callback=stop).fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 def test_groups_are_held_out_whole() -> None:

@@ -99,12 +99,20 @@ class _FusionEstimator(BaseEstimator):
         self._check_numbers()
         device = to_device(self.device)
         samples, y = self._samples_and_target(X, y, fitting=True)
-        target, labels, n_outputs, loss = self._encode_target(y)
-        weight = self._weights(sample_weight, samples, labels)
+        weight = _check_sample_weight(
+            sample_weight, np.empty((len(samples), 1)), dtype=np.float64, ensure_non_negative=True
+        )
         groups = samples.groups if groups is None else np.asarray(groups)
         if groups is not None and len(groups) != len(samples):
             raise DataError(f"groups name one group for each sample, however: {len(groups)=}, {len(samples)=}")
+        own = _own_rows(samples)
+        samples, y, weight = samples[own], np.asarray(y)[own], weight[own]
+        groups = None if groups is None else groups[own]
+        target, labels, n_outputs, loss = self._encode_target(y)
+        weight = self._balanced(weight, labels)
         learn, held = self._hold_out(samples, labels, groups, weight)
+        if hasattr(self, "model_"):
+            del self.model_  # a fit that is broken off leaves no model, neither the old nor half a new one
         self.names_ = samples.names
         self.target_ = samples.target
         self.preprocessor_ = Preprocessor.fit(samples[learn], weight[learn])
@@ -115,12 +123,12 @@ class _FusionEstimator(BaseEstimator):
         with torch.random.fork_rng(devices=[]), one_thread(device):
             line = fit_straight(scaled, target, weight, labels=labels, groups=groups, seed=self.seed)
             torch.manual_seed(self.seed)
-            self.model_ = self._build(n_outputs).to(device)
+            model = self._build(n_outputs).to(device)
             numbers = torch.empty(0, device=device)
-            self.model_.coef.copy_(as_tensor(line.coef, numbers))
-            self.model_.intercept.copy_(as_tensor(line.intercept, numbers))
+            model.coef.copy_(as_tensor(line.coef, numbers))
+            model.intercept.copy_(as_tensor(line.intercept, numbers))
             self.history_ = train(
-                self.model_,
+                model,
                 feed,
                 as_tensor(target, torch.empty(0, dtype=_dtype(target), device=device)),
                 as_tensor(weight, numbers),
@@ -131,6 +139,7 @@ class _FusionEstimator(BaseEstimator):
                 plan=self._plan(len(learn)),
                 callback=self.callback,
             )
+        self.model_ = model
 
     def _build(self, n_outputs: int) -> FusionModel:
         """Build the model for the modalities that were seen."""
@@ -197,10 +206,12 @@ class _FusionEstimator(BaseEstimator):
         )
         return counts[learn], counts[held]
 
-    def _weights(self, sample_weight: Any, samples: Samples, labels: np.ndarray | None) -> np.ndarray:
-        rows = np.empty((len(samples), 1))
-        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-        return weight / weight[weight > 0].mean()
+    def _balanced(self, weight: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        """Weights with those of the classes, about 1 on average, so that the learning rate means the same for all."""
+        if self.class_weight is not None:
+            assert labels is not None
+            weight = weight * compute_sample_weight(self.class_weight, self.classes_[labels])
+        return weight / weight[weight > 0].mean() if (weight > 0).any() else weight
 
     def _encode_target(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, int, Any]:
         """Target for the loss, class numbers to stratify by, number of outputs, loss."""
@@ -320,7 +331,7 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         max_epochs: most passes over the rows.
         patience: epochs without progress on the held-out rows before training stops.
         validation: share of the training rows held out to stop by; whole groups when there are groups. Rows with
-            split "valid" are used instead where the samples have them.
+            split "valid" are used instead where the samples have them; rows with split "test" are left alone.
         nan: `error`, or `impute`: a NaN cell becomes the training mean.
         device: `auto`, `cpu`, `cuda` ...
         seed: the same seed gives the same model.
@@ -377,13 +388,6 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
                 "(one class)"
             )
         return labels, labels, len(self.classes_), losses.cross_entropy
-
-    def _weights(self, sample_weight: Any, samples: Samples, labels: np.ndarray | None) -> np.ndarray:
-        weight = super()._weights(sample_weight, samples, labels)
-        if self.class_weight is not None:
-            assert labels is not None
-            weight = weight * compute_sample_weight(self.class_weight, self.classes_[labels])
-        return weight
 
     def to_prediction(self, outputs: torch.Tensor) -> np.ndarray:
         """Turn outputs (N, n_members, K) into probabilities (N, K)."""
@@ -460,6 +464,13 @@ def _target_of(X: Any, y: Any) -> np.ndarray:
     if y is None:
         raise DataError("score needs a target, however: y is None and the samples carry none")
     return np.asarray(y)
+
+
+def _own_rows(samples: Samples) -> np.ndarray:
+    """The rows to fit on: those that the samples' own split does not keep for the test; all, where it keeps all."""
+    if samples.split is None or (samples.split == "test").all():
+        return np.arange(len(samples))
+    return np.flatnonzero(samples.split != "test")
 
 
 def _strides(samples: Samples) -> dict[str, int]:
