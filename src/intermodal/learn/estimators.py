@@ -39,6 +39,7 @@ class _FusionEstimator(BaseEstimator):
     """What the classifier and the regressor share: everything but the target."""
 
     _numeric_target: bool
+    model_: FusionModel
 
     def __init__(
         self,
