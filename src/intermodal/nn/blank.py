@@ -17,7 +17,7 @@ def blank(x: Tensor, there: Tensor) -> Tensor:
         >>> blank(torch.tensor([2.0, float("nan")]), torch.tensor([True, False]))
         tensor([2., 0.])
     """
-    # On a processor a product is ten times quicker than a fill. But 0 * NaN is NaN: one sum tells whether that
+    # On a processor a product is several times quicker than a fill. But 0 * NaN is NaN: one sum tells whether that
     # happened. A graph cannot ask, and a GPU would wait for the answer.
     if x.device.type == "cpu" and not torch.compiler.is_compiling():
         product = x * there
