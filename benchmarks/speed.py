@@ -228,7 +228,8 @@ def _intro() -> str:
         "both; the ratio is the median over the turns. Above 1, ours is faster.\n\n"
         "What ours does more than the hand-written code: three separate projections, so that hooks fire on each; "
         "clearing what a masked query saw; and in training scaling, the straight line in closed form, averaged "
-        "weights and a validation after each epoch. How much of a ratio below 1 each of these costs was not taken apart.\n\n"
+        "weights and a validation after each epoch. "
+        "How much of a ratio below 1 each of these costs was not taken apart.\n\n"
     )
 
 
