@@ -406,7 +406,7 @@ LEARN = [
         "learn/model.py",
         "tests/learn/test_model.py",
         ("the line is left out", "outputs = outputs + self.line(x, present or {}).unsqueeze(1)", "pass"),
-        ("the line reads missing places", "values = values.masked_fill(~there.unsqueeze(-1), 0.0)", "pass"),
+        ("the line reads missing places", "values = blank(values, there.unsqueeze(-1))", "pass"),
         (
             "the line sums the tokens",
             "mean_present(values, there) if values.ndim == 3",

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from intermodal.nn.blank import blank
 from intermodal.nn.fused import Fused, mean_present
 from intermodal.nn.network import FusionNetwork
 
@@ -91,6 +92,6 @@ class FusionModel(nn.Module):
                 continue
             values, there = x[name], present.get(name)
             if values.ndim == 2 and there is not None:
-                values = values.masked_fill(~there.unsqueeze(-1), 0.0)
+                values = blank(values, there.unsqueeze(-1))
             pieces.append(mean_present(values, there) if values.ndim == 3 else values)
         return torch.cat(pieces, 1) @ self.coef + self.intercept

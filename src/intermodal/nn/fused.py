@@ -41,3 +41,14 @@ def mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:
         return tokens.mean(1) if tokens.shape[1] else tokens.sum(1)
     share = present.to(tokens.dtype) / present.sum(1, keepdim=True).clamp(min=1)
     return (share.unsqueeze(1) @ blank(tokens, present.unsqueeze(-1))).squeeze(1)
+
+
+def or_all(present: Tensor | None, tokens: Tensor) -> Tensor:
+    """Return which tokens are there, (B, T) bool; None means all of them.
+
+    Example:
+        >>> import torch
+        >>> or_all(None, torch.zeros(1, 2, 3))
+        tensor([[True, True]])
+    """
+    return tokens.new_ones(tokens.shape[:2]).bool() if present is None else present

@@ -16,7 +16,7 @@ from intermodal.errors import InputError, OneKeyWarning, ShapeError, did_you_mea
 from intermodal.nn.attention import ONE_KEY
 from intermodal.nn.blank import blank
 from intermodal.nn.encoders import Encoder
-from intermodal.nn.fused import Fused, Weights
+from intermodal.nn.fused import Fused, Weights, or_all
 from intermodal.nn.layer import FusionLayer, Places
 from intermodal.nn.pooling import POOLS, make_pool
 from intermodal.spec import Edge, Spec
@@ -208,12 +208,12 @@ class FusionNetwork(nn.Module):
             at += t.shape[1]
         if all(p is None for p in there.values()):
             return torch.cat(list(tokens.values()), 1), None, places
-        joined = torch.cat([_or_all(there[n], t) for n, t in tokens.items()], 1)
+        joined = torch.cat([or_all(there[n], t) for n, t in tokens.items()], 1)
         return blank(torch.cat(list(tokens.values()), 1), joined.unsqueeze(-1)), joined, places
 
     def _hide(self, tokens: Mapping[str, Tensor], there: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
         """Hide each modality from each sample by chance, but never all that a sample has."""
-        known = {n: _or_all(there[n], t) for n, t in tokens.items()}
+        known = {n: or_all(there[n], t) for n, t in tokens.items()}
         has = torch.stack([p.any(1) for p in known.values()], 1)  # (B, M)
         hidden = torch.rand(has.shape, device=has.device) < self.modality_dropout
         luck = torch.rand(has.shape, device=has.device).masked_fill(~has, -1.0)
@@ -263,10 +263,6 @@ def _for_each(value: Value | Mapping[str, Value], default: Value, names: tuple[s
         if name not in names:
             raise InputError(f'options name modalities that exist, however: "{name}"' + did_you_mean(name, names))
     return {name: value.get(name, default) for name in names}
-
-
-def _or_all(present: Tensor | None, tokens: Tensor) -> Tensor:
-    return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if present is None else present
 
 
 def _one_batch(x: Mapping[str, Tensor]) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from intermodal.errors import InputError, MaskError, ShapeError
 from intermodal.nn.attention import Attention, check_tokens
 from intermodal.nn.blank import blank
-from intermodal.nn.fused import Fused, mean_present
+from intermodal.nn.fused import Fused, mean_present, or_all
 from intermodal.spec import ALL, Edge
 
 
@@ -236,7 +236,7 @@ class BidirectionalCrossAttention(nn.Module):
         from_b, from_a = _only(from_b, a_present), _only(from_a, b_present)
         present = None
         if a_present is not None or b_present is not None:
-            present = torch.cat([_or_all(a_present, a), _or_all(b_present, b)], 1)
+            present = torch.cat([or_all(a_present, a), or_all(b_present, b)], 1)
         first, second = self.names
         weights = None
         if need_weights:
@@ -270,7 +270,3 @@ def _only(x: Tensor, present: Tensor | None) -> Tensor:
     if present is None:
         return x
     return blank(x, present.reshape(present.shape[0], *(1,) * (x.ndim - 3), -1, 1))
-
-
-def _or_all(present: Tensor | None, x: Tensor) -> Tensor:
-    return torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if present is None else present
