@@ -25,7 +25,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "torch", "sklearn", "scipy", "threadpoolctl", "safetensors", *TABULAR},
     ),
     "find": ({"errors", "spec", "nn", "data", "learn"}, {"numpy", "torch", "sklearn", "safetensors"}),
-    "explain": ({"errors", "spec", "nn", "data"}, {"numpy", "torch"}),
+    "explain": ({"errors", "spec", "attention", "nn", "data"}, {"numpy", "torch", "networkx"}),
     "report": (set(), set()),
     "serve": ({"errors", "learn", "find", "explain", "report"}, {"numpy", "torch", "starlette", "uvicorn"}),
     "cli": (
