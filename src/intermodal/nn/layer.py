@@ -77,17 +77,24 @@ class FusionLayer(nn.Module):
         """Ask, then feed forward. Tokens that are absent hold zeros and are never looked at."""
         weights: Weights = {}
         if self.edges:
-            received, weights = self._ask(self.norm_ask(x), present, places, need_weights)
+            received, weights = self._ask(self._project(self.norm_ask(x)), present, places, need_weights)
             x = x + self.dropout(received)
         x = x + self.dropout(self.feed(self.norm_feed(x)))
         return x, {e: weights[e] for e in self.edges if e in weights}
 
-    def _ask(self, x: Tensor, present: Tensor | None, places: Places, need_weights: bool) -> tuple[Tensor, Weights]:
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, S, d) of all tokens; without `tie` each edge projects for itself."""
+        if not self.tie:
+            return x, x, x
+        shared = self._attention(0)
+        return shared.q_proj(x), shared.k_proj(x), shared.v_proj(x)
+
+    def _ask(
+        self, projected: tuple[Tensor, Tensor, Tensor], present: Tensor | None, places: Places, need_weights: bool
+    ) -> tuple[Tensor, Weights]:
         """What every token receives (B, S, d): the mean over the contexts that were there to ask."""
         weights: Weights = {}
         answers: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in places}
-        shared = self._attention(0)
-        projected = (shared.q_proj(x), shared.k_proj(x), shared.v_proj(x)) if self.tie else (x, x, x)
         for i, group in enumerate(self.groups):
             # Who asks the same context asks in one call: a softmax runs over the keys of one query alone.
             edges = {e: _in_order(e.query_names, places) for e in group}
@@ -105,9 +112,9 @@ class FusionLayer(nn.Module):
                 for (edge, names), w in zip(edges.items(), torch.split(seen, sizes, 2), strict=True):
                     if names:
                         weights[edge] = w if present is None else _asking_only(w, _take(present, names, places))
-        received, count = _mean(answers, places, x)
+        received, count = _mean(answers, places, projected[0])
         if self.tie:  # the mean commutes with the projection: it runs once a token, not once an answer
-            received = shared.out_proj(received) * (count > 0)
+            received = self._attention(0).out_proj(received) * (count > 0)
         return received, weights
 
     def _answer(
