@@ -216,7 +216,10 @@ def test_more_modalities_than_can_be_evaluated_are_refused_before_the_first_eval
     model = Scripted(vectors(3, MOST + 1), lambda x: x["m0"][:, 0])
     with pytest.raises(InputError) as error:
         shapley(model, None)
-    assert str(error.value) == "exact values take at most 10 modalities, however: 11; join some of them into one"
+    assert str(error.value) == (
+        "exact values take at most 10 modalities, however: 11; join some of them into one, name at most 10 players "
+        "with only=, or let shapley estimate with permutations="
+    )
     assert not model.asked
 
 

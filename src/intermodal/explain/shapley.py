@@ -8,19 +8,17 @@ Shapes: N samples, M modalities, O outputs, C = 2^M subsets.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import factorial
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from intermodal.errors import InputError
+from intermodal.explain.coalitions import MOST, play
 from intermodal.explain.explained import Explained
 
-MOST = 10
-"""Modalities up to which all subsets are evaluated: 1,024 of them."""
+__all__ = ["MOST", "Shapley", "interactions_of", "shapley", "values_of"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,18 @@ class Shapley:
         ]
 
 
-def shapley(model: Explained, X: Any, *, batch_size: int = 1024) -> Shapley:
+def shapley(
+    model: Explained,
+    X: Any,
+    *,
+    removal: str | None = None,
+    of: str = "prediction",
+    y: Any = None,
+    only: Sequence[str] | None = None,
+    donors: int = 8,
+    seed: int = 0,
+    batch_size: int = 1024,
+) -> Shapley:
     """Compute exact Shapley values over the modalities of a fitted model.
 
     A modality is removed by never looking at it, which is how the model treats one that is missing.
@@ -92,6 +101,12 @@ def shapley(model: Explained, X: Any, *, batch_size: int = 1024) -> Shapley:
     Args:
         model: a fitted estimator.
         X: samples.
+        removal: how a modality is taken away, as in `play`; by default what the model does with a missing one.
+        of: which number is explained: `prediction`, `logit`, `margin` or `loss`.
+        y: the target, for `loss`.
+        only: the players; the other modalities are always there. All by default.
+        donors: samples that a modality is taken from under `permute`.
+        seed: of the donors.
         batch_size: samples times subsets of one pass.
 
     Returns:
@@ -107,26 +122,10 @@ def shapley(model: Explained, X: Any, *, batch_size: int = 1024) -> Shapley:
         >>> result.values.shape, result.evaluations
         ((20, 2), 4)
     """
-    module, feed = model.prepared(X)
-    names: tuple[str, ...] = module.network.names  # type: ignore[assignment, union-attr]
-    if len(names) > MOST:
-        raise InputError(
-            f"exact values take at most {MOST} modalities, however: {len(names)}; join some of them into one"
-        )
-    if len(feed) == 0:
-        raise InputError("at least one sample is explained, however: X holds none")
-    subsets = 1 << len(names)
-    per_pass = max(1, batch_size // subsets)
-    table: list[np.ndarray] = []
-    with torch.no_grad():
-        for rows in feed.in_order(np.arange(len(feed)), per_pass):
-            x, present = feed.batch(rows)
-            outputs = module(*_all_subsets(names, x, present, len(rows))).outputs
-            predicted = model.to_prediction(outputs)
-            v = predicted.reshape(subsets, len(rows), *predicted.shape[1:])
-            table.append(_without_absent(v, names, x, present))
-    v = np.concatenate(table, 1, dtype=np.float64)
-    return Shapley(names, values_of(v), v[-1], v[0], interactions_of(v), subsets)
+    game = play(model, X, removal=removal, of=of, y=y, only=only, donors=donors, seed=seed, batch_size=batch_size)
+    return Shapley(
+        game.names, values_of(game.v), game.full, game.empty, interactions_of(game.v), game.evaluations, game.removal
+    )
 
 
 def values_of(v: np.ndarray) -> np.ndarray:
@@ -167,39 +166,3 @@ def interactions_of(v: np.ndarray) -> np.ndarray:
                 index[:, i, j] += share * ((v[s | 1 << i | 1 << j] - v[s | 1 << j]) - (v[s | 1 << i] - v[s]))
             index[:, j, i] = index[:, i, j]
     return index
-
-
-def _without_absent(
-    v: np.ndarray, names: tuple[str, ...], x: dict[str, Tensor], present: dict[str, Tensor]
-) -> np.ndarray:
-    """Read v (2^M, B, ...) of a subset at its members that the sample has.
-
-    The two are one game, yet their numbers may differ in the last bit: a matrix product rounds by a row's place.
-    """
-    subsets, n = v.shape[:2]
-    there = np.zeros(n, dtype=np.int64)
-    for i, name in enumerate(names):
-        if name in x:
-            known = present[name].reshape(n, -1).any(1).cpu().numpy() if name in present else np.ones(n, dtype=bool)
-            there |= known.astype(np.int64) << i
-    return np.asarray(v[np.arange(subsets)[:, None] & there, np.arange(n)])
-
-
-def _all_subsets(
-    names: tuple[str, ...], x: dict[str, Tensor], present: dict[str, Tensor], n: int
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Repeat a batch once for each subset, subset by subset, and hide what is not in it."""
-    subsets = 1 << len(names)
-    device = next(iter(x.values())).device
-    masks = torch.arange(subsets, device=device).repeat_interleave(n)
-    repeated, shown = {}, {}
-    for i, name in enumerate(names):
-        if name not in x:
-            continue
-        repeated[name] = x[name].repeat(subsets, *(1,) * (x[name].ndim - 1))
-        there = present.get(name)
-        if there is None:
-            there = torch.ones(x[name].shape[:-1], dtype=torch.bool, device=device)
-        inside = (masks >> i & 1).bool().reshape(-1, *(1,) * (there.ndim - 1))
-        shown[name] = there.repeat(subsets, *(1,) * (there.ndim - 1)) & inside
-    return repeated, shown
