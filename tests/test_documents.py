@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+ALL = ["README.md", "README.zh-CN.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+CHINESE = [page for page in ALL if page.endswith(".zh-CN.md")]
+PAGES = [page for page in ALL if page not in CHINESE]  # the blocks of a translation are those of its page, tested below
 SET_UP = ("python3 -m venv", "pip install")
 
 
@@ -61,7 +63,35 @@ def test_the_two_readmes_say_the_same() -> None:
         assert counts[0] == counts[1], f"{mark}: {counts}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", *PAGES[1:]])
+def found(mark: str, page: str) -> list[str]:
+    """What matches outside the blocks of code."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.findall(mark, text, flags=re.MULTILINE)
+
+
+def links(page: str) -> list[str]:
+    """Where a page leads, but for the switch between languages; a translation counts as its page."""
+    leads_to = [link.replace(".zh-CN.md", ".md") for link in found(r"\]\(([^)]+)\)", page)]
+    return sorted(link for link in leads_to if link != Path(page).name.replace(".zh-CN.md", ".md"))
+
+
+@pytest.mark.parametrize("chinese", CHINESE)
+def test_a_translation_says_the_same(chinese: str) -> None:
+    english = chinese.replace(".zh-CN.md", ".md")
+    for page, other in ((english, chinese), (chinese, english)):
+        assert f"]({Path(other).name})" in found(r"\]\([^)]+\)", page), f"{page} does not lead to {other}"
+    for language in ("python", "sh"):
+        assert blocks(english, language) == blocks(chinese, language)
+    assert links(english) == links(chinese)
+    assert found(r"^#+ ", english) == found(r"^#+ ", chinese), "headings"
+    decimals = r"\b\d+\.\d+\b"
+    assert sorted(found(decimals, english)) == sorted(found(decimals, chinese)), "numbers"
+    for mark in (r"^\d+\. ", r"^- ", r"^\|", r"`[^`\n]+`", r"!\["):
+        counts = [len(found(mark, page)) for page in (english, chinese)]
+        assert counts[0] == counts[1], f"{mark}: {counts}"
+
+
+@pytest.mark.parametrize("page", ALL)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
