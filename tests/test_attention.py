@@ -1,4 +1,4 @@
-"""attend(): the formula as a loop, torch where torch is right, two paths that agree, and what a mask hides."""
+"""attend() and mass(): the formula as a loop, torch where it is right, two paths that agree, and what a mask hides."""
 
 import math
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from intermodal.attention import attend, causal_keep, keep_4d
-from intermodal.errors import MaskError, ShapeError
+from intermodal.attention import attend, causal_keep, keep_4d, mass
+from intermodal.errors import InputError, MaskError, ShapeError
 
 B, H, Q, K, D = 2, 3, 5, 11, 7
 FEW = 5  # keys: fewer than D, so that the scores are written out; K keys go through the fused kernel
@@ -464,3 +464,218 @@ def test_causal_keep_ends_with_the_last_query_at_the_last_key() -> None:
 def test_one_row_that_reads_both_ways_means_the_same_both_ways() -> None:
     keep = torch.tensor([[True, False, True]])
     assert keep_4d(keep, (1, H, Q, 3)).expand(1, H, Q, 3).equal(keep.expand(1, H, Q, 3))
+
+
+# --- mass -------------------------------------------------------------------------------------------
+
+
+def some_segments(n_keys: int, n_segments: int, b: int | None = None) -> Tensor:
+    """Segments in no order, some empty, some keys in none."""
+    shape = (n_keys,) if b is None else (b, n_keys)
+    return torch.randint(-1, n_segments, shape, generator=torch.Generator().manual_seed(3))
+
+
+def summed(weights: Tensor, segments: Tensor, n_segments: int) -> Tensor:
+    """The segment sums of explicit weights, key by key."""
+    sums = torch.zeros(*weights.shape[:3], n_segments, dtype=weights.dtype)
+    segments = segments.expand(len(weights), -1)
+    for b in range(len(weights)):
+        for j, segment in enumerate(segments[b].tolist()):
+            if segment >= 0:
+                sums[b, :, :, segment] += weights[b, :, :, j]
+    return sums
+
+
+@pytest.mark.parametrize("n_keys", [K, FEW, 1])
+@pytest.mark.parametrize("n_segments", [1, 3, D, 17])
+@pytest.mark.parametrize("b", [None, B])
+def test_mass_is_the_weights_of_the_loop_summed(n_keys: int, n_segments: int, b: int | None) -> None:
+    q, k, v = qkv(n_keys)
+    segments = some_segments(n_keys, n_segments, b)
+    for keep in (some_keep(n_keys), torch.ones(B, H, Q, n_keys, dtype=torch.bool)):
+        for scale in (None, 1.0):
+            _, weights = by_loop(q, k, v, keep, 1 / math.sqrt(D) if scale is None else scale)
+            got = mass(q, k, segments, n_segments, keep=keep, scale=scale)
+            torch.testing.assert_close(got, summed(weights, segments, n_segments))
+            if keep.all():
+                torch.testing.assert_close(mass(q, k, segments, n_segments, scale=scale), got)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 3), st.sampled_from([(1, 1), (4, 2), (3, 1)]), st.integers(1, 37), st.integers(1, 151),
+    st.integers(1, 9), st.integers(1, 23), st.sampled_from(["none", "padding", "pairs", "heads"]), st.integers(0, 99),
+)  # fmt: skip
+def test_mass_equals_the_sums_of_explicit_weights_to_1e_6(
+    b: int, heads: tuple[int, int], n_queries: int, n_keys: int, d: int, n_segments: int, masked: str, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    q, k = torch.randn(b, heads[0], n_queries, d), torch.randn(b, heads[1], n_keys, d)
+    shape = {"padding": (b, 1, n_keys), "pairs": (b, n_queries, n_keys), "heads": (b, heads[0], n_queries, n_keys)}
+    keep = None if masked == "none" else torch.rand(shape[masked]) > 0.5
+    segments = torch.randint(-1, n_segments, (b, n_keys))
+    weights = attend(q, k, k, keep=keep, need_weights=True).weights
+    got = mass(q, k, segments, n_segments, keep=keep)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, summed(weights.double(), segments, n_segments).float(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("n_keys", [K, FEW])
+def test_mass_of_all_segments_is_one_or_zero_for_who_sees_nobody(n_keys: int) -> None:
+    q, k, _ = qkv(n_keys, dtype=torch.float32)
+    keep = some_keep(n_keys)
+    assert not keep.any(-1).all()
+    got = mass(q, k, torch.arange(n_keys) % 3, 3, keep=keep)
+    torch.testing.assert_close(got.sum(-1), keep.any(-1).float())
+    assert (got[0, 1, 2] == 0).all()
+    assert (mass(q, k, torch.full((n_keys,), -1), 3) == 0).all()
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("n_keys", [K, FEW])
+def test_what_stands_in_a_masked_place_has_no_mass_and_changes_none(broken: float, n_keys: int) -> None:
+    q, k, _ = qkv(n_keys)
+    segments = some_segments(n_keys, 3)
+    padding = torch.ones(B, 1, n_keys, dtype=torch.bool)
+    padding[1, 0, 2:4] = False
+    clean = mass(q, k, segments, 3, keep=padding)
+    filled = k.masked_fill(~padding[:, :, :, None], broken)
+    torch.testing.assert_close(mass(q, filled, segments, 3, keep=padding), clean, rtol=0, atol=0)
+    blind = some_keep(n_keys)
+    harmed = q.clone()
+    harmed[0, 1, 2] = broken  # sees nobody
+    torch.testing.assert_close(mass(harmed, k, segments, 3, keep=blind), mass(q, k, segments, 3, keep=blind))
+
+
+@pytest.mark.parametrize("n_keys", [K, FEW])
+def test_a_broken_key_is_seen_in_the_mass_of_who_looks_and_of_nobody_else(n_keys: int) -> None:
+    q, k, _ = qkv(n_keys)
+    segments = torch.arange(n_keys) % 3
+    keep = torch.ones(B, 1, Q, n_keys, dtype=torch.bool)
+    keep[1, :, 3:, 2] = False
+    for mask in (keep, keep.expand(-1, H, -1, -1)):
+        clean = mass(q, k, segments, 3, keep=mask)
+        broken = k.clone()
+        broken[1, 1, 2, 4] = math.nan
+        got = mass(q, broken, segments, 3, keep=mask)
+        assert got[1, 1, :3].isnan().all()
+        untouched = torch.ones(B, H, Q, dtype=torch.bool)
+        untouched[1, 1, :3] = False
+        torch.testing.assert_close(got[untouched], clean[untouched])
+    for everywhere in (None, torch.ones(B, 1, n_keys, dtype=torch.bool)):
+        got = mass(q, broken, segments, 3, keep=everywhere)
+        assert got[1, 1].isnan().all()
+        assert got[0].isfinite().all() and got[1, 0].isfinite().all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_grouped_heads_have_the_mass_of_every_query_head(masked: bool) -> None:
+    torch.manual_seed(0)
+    q, k, segments = torch.randn(B, 6, Q, D), torch.randn(B, 2, K, D), some_segments(K, 3, B)
+    keep = torch.rand(B, 6, Q, K) > 0.4 if masked else None
+    got = mass(q, k, segments, 3, keep=keep)
+    assert got.shape == (B, 6, Q, 3)
+    torch.testing.assert_close(got, mass(q, k.repeat_interleave(3, dim=1), segments, 3, keep=keep))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("n_keys", [197, FEW])
+def test_half_precision_is_summed_in_float32(dtype: torch.dtype, n_keys: int) -> None:
+    q, k, v = qkv(n_keys, dtype=dtype)
+    segments = torch.arange(n_keys) % 3
+    weights = attend(q, k, v, need_weights=True).weights
+    got = mass(q, k, segments, 3)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, summed(weights.double(), segments, 3).float(), atol=1e-6, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(mass(q.float(), k.float(), segments, 3), got, atol=1e-6, rtol=0)
+    assert mass(q.double(), k.double(), segments, 3).dtype == torch.float64
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_weights_are_built_for_the_mass_of_2048_tokens(masked: bool, dtype: torch.dtype) -> None:
+    n = 2048
+    torch.manual_seed(0)
+    q, k = torch.randn(1, 2, n, 8, dtype=dtype), torch.randn(1, 2, n, 8, dtype=dtype)
+    segments, keep = torch.arange(n) // 200, torch.rand(1, n) > 0.3 if masked else None
+    with Largest() as largest:
+        got = mass(q, k, segments, 11, keep=keep)
+    assert largest.numel <= 2 * n * 11  # the answer itself; the weights would be 2 * n * n
+    with Largest() as explicit:
+        weights = attend(q, k, k, keep=keep, need_weights=True).weights
+    assert explicit.numel == 2 * n * n  # the measure sees what it is meant to see
+    torch.testing.assert_close(got, summed(weights, segments, 11), atol=1e-6, rtol=0)
+
+
+def test_the_modes_agree_on_the_mass_and_its_gradient_is_that_of_finite_differences() -> None:
+    q, k, _ = (t[:1, :2].clone().requires_grad_() for t in qkv())
+    segments, keep = some_segments(K, 9), some_keep()[:1, :2]
+
+    def run(q: Tensor, k: Tensor) -> Tensor:
+        return mass(q, k, segments, 9, keep=keep)
+
+    assert torch.autograd.gradcheck(run, (q, k))
+    expected = run(q, k).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(run(q, k), expected)
+    torch.testing.assert_close(torch.compile(run, backend="eager", fullgraph=True)(q, k).detach(), expected)
+
+
+@pytest.mark.parametrize(("b", "n_queries", "n_keys"), [(0, Q, K), (B, 0, K), (B, Q, 0), (0, 0, 0)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_mass_of_nothing_is_nothing(b: int, n_queries: int, n_keys: int, masked: bool) -> None:
+    q, k = torch.randn(b, H, n_queries, D), torch.randn(b, H, n_keys, D)
+    keep = torch.ones(b, n_queries, n_keys, dtype=torch.bool) if masked else None
+    for shape in ((n_keys,), (b, n_keys)):
+        got = mass(q, k, torch.zeros(shape, dtype=torch.long), 13, keep=keep)
+        assert got.shape == (b, H, n_queries, 13) and (got == 0).all()
+
+
+SEGMENTS = [
+    (torch.zeros(K), 3, InputError,
+     "segments is an int tensor, the segment of each key, however: segments.dtype=torch.float32"),
+    (torch.zeros(K, dtype=torch.bool), 3, InputError,
+     "segments is an int tensor, the segment of each key, however: segments.dtype=torch.bool"),
+    (torch.zeros(Q, dtype=torch.long), 3, ShapeError,
+     "segments is (K,) or (B, K) with B=2, K=11, however: tuple(segments.shape)=(5,)"),
+    (torch.zeros(K, B, dtype=torch.long), 3, ShapeError,
+     "segments is (K,) or (B, K) with B=2, K=11, however: tuple(segments.shape)=(11, 2)"),
+    (torch.full((K,), 3), 3, InputError, "segments are 0 to 2, or -1 for none, however: segment 3"),
+    (torch.full((K,), -2), 3, InputError, "segments are 0 to 2, or -1 for none, however: segment -2"),
+    (torch.full((K,), -1), 0, InputError, "there is at least one segment, however: n_segments=0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("segments", "n_segments", "error", "message"), SEGMENTS)
+def test_segments_that_fit_no_key_are_refused(
+    segments: Tensor, n_segments: int, error: type[Exception], message: str
+) -> None:
+    q, k, _ = qkv()
+    with pytest.raises(error) as caught:
+        mass(q, k, segments, n_segments)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((2, 3, 5, 7), (1, 3, 11, 7)), "q and k have one batch size (axis 0)"),
+        (((2, 3, 5, 7), (2, 2, 11, 7)), "the heads of k (axis 1) divide those of q"),
+        (((2, 3, 5, 7), (2, 3, 11, 6)), "q and k have one width (axis 3)"),
+        (((2, 3, 5, 7), (2, 11, 7)), None),
+    ],
+)
+def test_a_wrong_shape_is_refused_without_a_word_of_values(
+    shapes: tuple[tuple[int, ...], ...], message: str | None
+) -> None:
+    with pytest.raises(ShapeError) as caught:
+        mass(*(torch.randn(s) for s in shapes), torch.zeros(11, dtype=torch.long), 1)
+    expected = f"{message}, however: tuple(q.shape)={shapes[0]}, tuple(k.shape)={shapes[1]}"
+    if message is None:
+        expected = (
+            "k is (batch, heads, tokens, width), however: tuple(x.shape)=(2, 11, 7); for one head write x.unsqueeze(1)"
+        )
+    assert str(caught.value) == expected
+    with pytest.raises(MaskError):
+        mass(*qkv()[:2], torch.zeros(K, dtype=torch.long), 1, keep=torch.ones(B, K))

@@ -3,7 +3,8 @@
 Shapes: B batch, H heads, Q queries, K keys, D width of a head, E width of a value head.
 
 One meaning, two paths: without weights the fused kernel runs and no (Q, K) tensor is built; with weights the
-arithmetic is written out. `keep` is True where attention may look.
+arithmetic is written out. Between the two stands the mass: what the weights sum to over parts of the keys, from the
+fused kernel too. `keep` is True where attention may look.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from intermodal.errors import MaskError, ShapeError
+from intermodal.errors import InputError, MaskError, ShapeError
 
 SHORT = 32
 """Keys up to which the explicit path puts them before the queries."""
@@ -75,19 +76,66 @@ def attend(
         tensor([[[[0.9930, 0.0070]]]])
     """
     _check(q, k, v)
-    if k.shape[1] != q.shape[1]:
-        group = q.shape[1] // k.shape[1]
-        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-    poisoned = None
-    if keep is not None:
-        keep = keep_4d(keep, (*q.shape[:3], k.shape[2]))
-        q = q.masked_fill(~keep.any(-1, keepdim=True), 0.0)  # a broken query that asks nobody harms nobody
-        k, v, poisoned = _shield(k, v, keep)
+    q, k, v, keep, poisoned = _ready(q, k, v, keep)
     output, weights = attend_unchecked(q, k, v, keep=keep, need_weights=need_weights, scale=scale, dropout=dropout)
     if poisoned is not None:
         output = output.masked_fill(poisoned, math.nan)
         weights = None if weights is None else weights.masked_fill(poisoned, math.nan)
     return Attended(output, weights)
+
+
+def mass(
+    q: Tensor,
+    k: Tensor,
+    segments: Tensor,
+    n_segments: int,
+    *,
+    keep: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """Sum every query's weights over segments of the keys, without building the weights.
+
+    The weighted sum of values that say "this key belongs to segment s" is the weight that segment s gets. So the
+    fused kernel that never holds (Q, K) answers how much of the attention went to each modality, or to each minute.
+    Masks mean what they mean in `attend`: a query that may see no key gets zeros, and what stands in a masked place
+    changes nothing. A key in a kept place that is not finite stays visible in every query that sees it.
+
+    Shape:
+        q (B, H, Q, D), k (B, H, K, D), segments (K,) or (B, K) -> (B, H, Q, S). k may have fewer heads, a divisor
+        of H: each serves a group of query heads, and the mass is that of every query head.
+
+    Args:
+        q: the queries.
+        k: the keys.
+        segments: int, the segment of each key, 0 to S - 1; -1 for a key that belongs to none.
+        n_segments: S.
+        keep: bool, True = may look; shapes as in `attend`.
+        scale: factor on the scores; 1 / sqrt(D) by default.
+
+    Returns:
+        The mass in float32 or wider. It sums to 1 over the segments where every key that is seen belongs to one.
+
+    Raises:
+        ShapeError: a tensor has the wrong axes.
+        MaskError: `keep` is not bool or fits no reading.
+        InputError: `segments` is not int, or names a segment that is not there.
+
+    Source: the kernels of Dao et al. 2022, FlashAttention, and Rabe and Staats 2021, Self-attention Does Not Need
+    O(n^2) Memory.
+
+    Relation: equal to summing the `weights` of `attend` over the keys of each segment, which cost B * H * Q * K
+    numbers. Where single keys matter, ask `attend` for the weights.
+
+    Example:
+        >>> q, k = torch.tensor([[[[1., 2.]]]]), torch.tensor([[[[2., 3.], [1., 0.], [1., 0.]]]])
+        >>> mass(q, k, torch.tensor([0, 1, 1]), 2)
+        tensor([[[[0.9860, 0.0140]]]])
+    """
+    _check(q, k)
+    segments = _segments(segments, n_segments, k)
+    q, k, _, keep, poisoned = _ready(q, k, k[..., :0], keep)
+    masses = mass_unchecked(q, k, segments, n_segments, keep=keep, scale=scale)
+    return masses if poisoned is None else masses.masked_fill(poisoned, math.nan)
 
 
 def attend_unchecked(
@@ -113,6 +161,46 @@ def attend_unchecked(
     return Attended(_fused(q, k, v, keep, scale), None)
 
 
+def mass_unchecked(
+    q: Tensor,
+    k: Tensor,
+    segments: Tensor,
+    n_segments: int,
+    *,
+    keep: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """Sum the weights over segments without checks, for callers whose masked places already hold finite numbers.
+
+    Shape, Args, Returns: as `mass`, with equal heads, `keep` of four axes and `segments` of two, (1 or B, K).
+    """
+    wide = torch.promote_types(torch.float32, q.dtype)
+    q, k = q.to(wide), k.to(wide)
+    masses = []
+    with _in_full(q):
+        # The kernel wants values of the width of a head: D segments at a time, or the queries would grow with them.
+        for some in torch.split(torch.arange(n_segments, device=k.device), q.shape[3]):
+            member = (segments.unsqueeze(-1) == some).to(wide)  # (1|B, K, <=D)
+            member = member.unsqueeze(1).expand(*k.shape[:3], len(some))
+            masses.append(attend_unchecked(q, k, member, keep=keep, scale=scale).output)
+    return torch.cat(masses, -1)
+
+
+def _ready(
+    q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Equal heads, `keep` of four axes, nothing broken in masked places; and the queries that see a broken key."""
+    if k.shape[1] != q.shape[1]:
+        group = q.shape[1] // k.shape[1]
+        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    if keep is None:
+        return q, k, v, None, None
+    keep = keep_4d(keep, (*q.shape[:3], k.shape[2]))
+    q = q.masked_fill(~keep.any(-1, keepdim=True), 0.0)  # a broken query that asks nobody harms nobody
+    k, v, poisoned = _shield(k, v, keep)
+    return q, k, v, keep, poisoned
+
+
 def _fused(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float) -> Tensor:
     d, e = q.shape[3], v.shape[3]
     if d != e:  # only one width for all keeps the kernel from building (Q, K)
@@ -131,7 +219,7 @@ def _explicit(
     q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, dropout: float, need_weights: bool
 ) -> Attended:
     dtype = torch.promote_types(q.dtype, torch.float32)
-    with torch.autocast(q.device.type, enabled=False):
+    with _in_full(q):
         # A softmax along a short last axis is several times slower: few keys stand before the queries, (B, H, K, Q).
         short = k.shape[2] <= SHORT
         q, k = q.to(dtype) * scale, k.to(dtype)
@@ -146,6 +234,11 @@ def _explicit(
         used = F.dropout(weights, dropout) if dropout > 0 else weights
         output = (used @ v.to(dtype)).to(v.dtype)
     return Attended(output, weights if need_weights else None)
+
+
+def _in_full(x: Tensor) -> torch.autocast:
+    """The precision of the tensors themselves, whatever a caller lowered it to."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _shield(k: Tensor, v: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -232,21 +325,43 @@ def _broadcasts(keep: Tensor, shape: tuple[int, int, int, int]) -> bool:
     return keep.shape[-1] == shape[-1] and all(n in (1, full) for n, full in zip(keep.shape, shape, strict=True))
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
-    for name, x in (("q", q), ("k", k), ("v", v)):
+def _segments(segments: Tensor, n_segments: int, k: Tensor) -> Tensor:
+    """Check the segments of the keys, and return them as (1 or B, K)."""
+    if segments.is_floating_point() or segments.is_complex() or segments.dtype == torch.bool:
+        raise InputError(f"segments is an int tensor, the segment of each key, however: {segments.dtype=}")
+    b, n_keys = k.shape[0], k.shape[2]
+    if tuple(segments.shape) not in ((n_keys,), (1, n_keys), (b, n_keys)):
+        raise ShapeError(f"segments is (K,) or (B, K) with B={b}, K={n_keys}, however: {tuple(segments.shape)=}")
+    if n_segments < 1:
+        raise InputError(f"there is at least one segment, however: {n_segments=}")
+    if segments.numel() and not torch.compiler.is_compiling():
+        low, high = (int(end) for end in segments.aminmax())
+        if low < -1 or high >= n_segments:
+            wrong = high if high >= n_segments else low
+            raise InputError(f"segments are 0 to {n_segments - 1}, or -1 for none, however: segment {wrong}")
+    return segments.reshape(-1, n_keys) if n_keys else segments.new_zeros(1, 0)
+
+
+def _check(q: Tensor, k: Tensor, v: Tensor | None = None) -> None:
+    tensors = {"q": q, "k": k} if v is None else {"q": q, "k": k, "v": v}
+    for name, x in tensors.items():
         if x.ndim != 4:
             hint = "; for one head write x.unsqueeze(1)" if x.ndim == 3 else ""
             if x.ndim == 2:
                 hint = "; two axes could be (B, D), one token a sample, or (T, D), one sample"
             raise ShapeError(f"{name} is (batch, heads, tokens, width), however: {tuple(x.shape)=}{hint}")
+    every, asked = ("q and k", "k") if v is None else ("q, k and v", "k and v")
+    v = k if v is None else v
     requirement = ""
     if q.shape[0] != k.shape[0] or k.shape[0] != v.shape[0]:
-        requirement = "q, k and v have one batch size (axis 0)"
+        requirement = f"{every} have one batch size (axis 0)"
     elif k.shape[1] != v.shape[1] or k.shape[1] == 0 or q.shape[1] % k.shape[1]:
-        requirement = "the heads of k and v (axis 1) are equal and divide those of q"
+        alike = "are equal and divide" if len(tensors) == 3 else "divide"
+        requirement = f"the heads of {asked} (axis 1) {alike} those of q"
     elif k.shape[2] != v.shape[2]:
         requirement = "k and v have one token count (axis 2)"
     elif q.shape[3] != k.shape[3]:
         requirement = "q and k have one width (axis 3)"
     if requirement:
-        raise ShapeError(f"{requirement}, however: {tuple(q.shape)=}, {tuple(k.shape)=}, {tuple(v.shape)=}")
+        shapes = ", ".join(f"tuple({name}.shape)={tuple(x.shape)}" for name, x in tensors.items())
+        raise ShapeError(f"{requirement}, however: {shapes}")
