@@ -20,6 +20,12 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
+def found(mark: str, page: str) -> list[str]:
+    """What matches outside the blocks of code."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.findall(mark, text, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")])
 def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
@@ -28,6 +34,14 @@ def test_the_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.Mo
         exec(compile(block, page, "exec"), names)
     written = re.findall(r'"([\w-]+\.html)"', "".join(blocks(page, "python")))
     assert all((tmp_path / name).stat().st_size > 1000 for name in written)
+
+
+@pytest.mark.parametrize("page", ["docs/attention.md", "docs/trace.md"])
+def test_every_number_that_is_taught_stands_in_a_block(page: str) -> None:
+    computed = {float(number) for number in re.findall(r"\d+\.\d+", "".join(blocks(page, "python")))}
+    taught = found(r"\b\d+\.\d+\b", page)
+    assert taught
+    assert [number for number in taught if float(number) not in computed] == []
 
 
 def shell_lines(page: str) -> list[str]:
@@ -61,12 +75,6 @@ def test_the_two_readmes_say_the_same() -> None:
     for mark in (r"^#+ ", r"^- ", r"^\| `", r"\]\((?!README)[^)]+\)"):
         counts = [len(re.findall(mark, text, flags=re.MULTILINE)) for text in (english, chinese)]
         assert counts[0] == counts[1], f"{mark}: {counts}"
-
-
-def found(mark: str, page: str) -> list[str]:
-    """What matches outside the blocks of code."""
-    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
-    return re.findall(mark, text, flags=re.MULTILINE)
 
 
 def links(page: str) -> list[str]:
