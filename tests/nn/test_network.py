@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from intermodal.attention import attend
 from intermodal.errors import InputError, MaskError, OneKeyWarning, ShapeError, SpecError
 from intermodal.nn import Attention, FusionNetwork
 from intermodal.spec import Edge, Spec
@@ -148,6 +150,123 @@ def test_the_weights_of_an_edge_are_those_of_its_own_attention() -> None:
     for edge, attention in zip(network.layers[0].edges, network.layers[0].attention, strict=True):
         query, context = normed[:, places[edge.query]], normed[:, places[edge.context]]
         torch.testing.assert_close(weights[edge], attention(query, context, need_weights=True).weights)
+
+
+def summed(weights: Tensor, edge: Edge, sizes: dict[str, int]) -> Tensor:
+    """The weights of an edge added up over the tokens of each modality of its context, one by one."""
+    sums, at = [], 0
+    for name in [n for n in WIDTHS if n in edge.context_names and n in sizes]:
+        sums.append(sum((weights[..., at + j] for j in range(sizes[name])), torch.zeros(weights.shape[:3]).double()))
+        at += sizes[name]
+    assert at == weights.shape[3]
+    return torch.stack(sums, -1)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(("tie", "n_members", "missing"), [(True, 1, "mask"), (False, 1, "token"), (True, 3, "token")])
+def test_the_mass_is_the_weights_summed_and_asking_for_it_changes_no_bit(
+    spec: str, tie: bool, n_members: int, missing: str
+) -> None:
+    network = make(spec, tie=tie, n_members=n_members, missing=missing, n_layers=2)
+    x, present = data(), flags()
+    rest = {n: t for n, t in x.items() if n != "b"}
+    for inputs, flagged in ((x, None), (x, present), (rest, {n: p for n, p in present.items() if n != "b"})):
+        fused = network(inputs, flagged, need_weights="mass")
+        plain = network(inputs, flagged)
+        assert fused.pooled.equal(plain.pooled)
+        assert all(fused.tokens[n].equal(t) for n, t in plain.tokens.items())
+        weights = network(inputs, flagged, need_weights="layers").weights
+        assert [list(layer) for layer in fused.weights] == [list(layer) for layer in weights]
+        sizes = {n: t.shape[-2] for n, t in fused.tokens.items()}
+        for masses, layer in zip(fused.weights, weights, strict=True):
+            for edge, w in layer.items():
+                torch.testing.assert_close(masses[edge], summed(w, edge, sizes), atol=1e-12, rtol=0)
+
+
+def test_a_row_of_who_is_absent_or_asks_nobody_has_no_mass() -> None:
+    network, x, present = make("[*] -> [a c]"), data(), flags()
+    mass = network(x, present, need_weights="mass").weights[0][network.spec.edges[0]]
+    assert mass.shape == (B, 2, 3 + 4 + 2, 2)
+    asking = torch.cat([present["a"][:, None].expand(-1, 3), present["b"], present["c"]], 1)
+    anyone = (present["a"] | present["c"].any(1))[:, None]
+    torch.testing.assert_close(mass.sum(-1), (asking & anyone)[:, None].expand(-1, 2, -1).double())
+    assert anyone.logical_not().sum() == 2 and (mass[~present["a"], :, :, 0] == 0).all()
+
+
+def test_a_broken_token_in_a_kept_place_is_seen_in_the_mass() -> None:
+    network, x = make("a -> [b c]"), data()
+    x["b"][1, 2, 3] = math.nan
+    mass = network(x, need_weights="mass").weights[0][network.spec.edges[0]]
+    assert mass[1].isnan().all()
+    assert mass[[0, 2, 3, 4]].isfinite().all()
+
+
+def test_a_network_builds_no_square_tensor_for_the_mass() -> None:
+    class Largest(TorchDispatchMode):
+        numel = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            result = func(*args, **(kwargs or {}))
+            for t in result if isinstance(result, tuple | list) else (result,):
+                self.numel = max(self.numel, t.numel() if isinstance(t, Tensor) else 0)
+            return result
+
+    n = 2048
+    network = FusionNetwork("self", {"a": 3, "b": 7}, d_model=8, n_heads=2).eval()
+    x = {"a": torch.randn(1, n, 3), "b": torch.randn(1, 5, 7)}
+    with torch.no_grad(), Largest() as without:
+        mass = network(x, {"a": torch.rand(1, n) > 0.1}, need_weights="mass").weights[0]
+    assert without.numel <= 20 * (n + 5)
+    assert mass[network.spec.edges[0]].shape == (1, 2, n + 5, 2)
+    with torch.no_grad(), Largest() as explicit:
+        network(x, need_weights=True)
+    assert explicit.numel == 2 * (n + 5) ** 2  # the measure sees what it is meant to see
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(("tie", "n_members"), [(True, 1), (False, 1), (True, 3)])
+def test_what_an_edge_asks_with_makes_the_weights_of_every_layer(spec: str, tie: bool, n_members: int) -> None:
+    network = make(spec, tie=tie, n_members=n_members, n_layers=3)
+    x, present = data(), flags()
+    layers = network(x, present, need_weights="layers").weights
+    there = {"a": present["a"][:, None].expand(-1, 3), "b": present["b"], "c": present["c"]}
+    for depth, layer in enumerate(layers):
+        for edge, weights in layer.items():
+            for at in (depth, depth - 3):
+                asking = network.asking(x, present, edge=edge, layer=at)
+                got = attend(asking.q, asking.k, asking.k, keep=asking.keep, need_weights=True).weights
+                rows = torch.cat([there[n] for n in asking.query], 1)
+                torch.testing.assert_close(got * rows[:, None, :, None], weights)
+                for side, names in ((asking.query, edge.query_names), (asking.context, edge.context_names)):
+                    assert list(side) == [n for n in WIDTHS if n in names]
+                    assert [s.stop - s.start for s in side.values()] == [there[n].shape[1] for n in side]
+    if not network.spec.edges:
+        with pytest.raises(InputError) as caught:
+            network.asking(x, edge=Edge("a", "b"))
+        assert str(caught.value) == 'edge is one of the spec, however: "a -> b"'
+
+
+def test_an_edge_asks_without_what_was_left_out() -> None:
+    network, x = make("[a b] -> [b c]"), data()
+    (edge,) = network.spec.edges
+    rest = {"a": x["a"]}
+    asking = network.asking(rest, edge=edge)
+    assert asking.q.shape == (B, 2, 3, 4) and asking.k.shape == (B, 2, 0, 4) and asking.keep is None
+    assert asking.query == {"a": slice(0, 3)} and asking.context == {}
+    asking = network.asking({"c": x["c"]}, {"c": flags()["c"]}, edge=edge)
+    assert asking.q.shape == (B, 2, 0, 4) and asking.context == {"c": slice(0, 2)}
+    assert asking.keep[:, 0, 0].equal(flags()["c"])
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv", "gru"])
+def test_what_an_edge_asks_with_is_cut_where_the_tokens_lie(kind: str) -> None:
+    network, x, present = make("a -> [b c]", encoder={"b": kind}, stride={"b": 3}), data(), flags()
+    asking = network.asking(x, present, edge=network.spec.edges[0])
+    assert asking.context == {"b": slice(0, 2), "c": slice(2, 4)}
+    assert asking.keep[:, 0, 0].tolist() == [
+        [True, True, True, True], [False] * 4, [False, False, True, False], [True, False, False, False],
+        [True, False, False, True],
+    ]  # fmt: skip
 
 
 CASES = [
@@ -371,6 +490,8 @@ def test_the_whole_compiles_without_a_break() -> None:
         compiled = torch.compile(network, backend="eager", fullgraph=True)
         torch.testing.assert_close(compiled(x, present).pooled, network(x, present).pooled)
         compiled(x, present).pooled.sum().backward()
+        mass, wanted = (run(x, present, need_weights="mass").weights for run in (compiled, network))
+        torch.testing.assert_close(mass, wanted)
         assert all(p.grad.isfinite().all() for p in network.parameters())
 
 
@@ -442,6 +563,21 @@ def test_one_key_is_not_warned_of_where_some_sample_has_more() -> None:
 
 
 REFUSED = [
+    (
+        lambda: make()(data(), need_weights="layer"),
+        InputError,
+        'need_weights is True, False, "layers" or "mass", however: need_weights=\'layer\'; did you mean "layers"?',
+    ),
+    (
+        lambda: make().asking(data(), edge=Edge("a", "d")),
+        InputError,
+        'edge is one of the spec, however: "a -> d"; did you mean "a -> c"?',
+    ),
+    (
+        lambda: make(n_layers=2).asking(data(), edge=Edge("a", "b"), layer=2),
+        InputError,
+        "layer is one of the network's 2, counted from 0 or back from -1, however: layer=2",
+    ),
     (
         lambda: make()({"a": torch.randn(2, 3), "vidoe": torch.randn(2, 3)}),
         InputError,

@@ -17,13 +17,32 @@ class Fused(NamedTuple):
 
     Shape:
         pooled (B, d); tokens: name -> (B, T, d); weights: edge -> (B, H, Q, K) of the last layer, a list of such
-        mappings (one a layer) when asked for `"layers"`, or None. An ensemble has pooled (B, n_members, d), and
-        stacks its members, member by member, along the heads of the weights and along the batch of the tokens.
+        mappings (one a layer) when asked for `"layers"`, or None. When asked for `"mass"`, a list too, of edge ->
+        (B, H, Q, S): what the weights sum to over each of the S modalities of the edge's context that were given, in
+        the order of the network. An ensemble has pooled (B, n_members, d), and stacks its members, member by member,
+        along the heads of the weights and along the batch of the tokens.
+
+    A row of a token that is absent, or that had nobody to ask, is zeros; any other row sums to 1.
     """
 
     pooled: Tensor
     tokens: dict[str, Tensor]
     weights: Weights | list[Weights] | None
+
+
+class Asking(NamedTuple):
+    """What one edge asks with in one layer, before any softmax: `attend` or `mass` turns it into who looked where.
+
+    Shape:
+        q (B, H, Q, D), k (B, H, K, D), keep (B, 1, 1, K) bool or None for all; the heads of all members are stacked,
+        member by member. query and context: name -> its place among the Q queries and the K keys.
+    """
+
+    q: Tensor
+    k: Tensor
+    keep: Tensor | None
+    query: dict[str, slice]
+    context: dict[str, slice]
 
 
 def mean_present(tokens: Tensor, present: Tensor | None) -> Tensor:

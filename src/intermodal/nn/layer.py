@@ -6,11 +6,12 @@ Shapes: B batch, S tokens of all modalities in one sequence, d width, H heads, Q
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from intermodal.attention import attend_unchecked
+from intermodal.attention import attend_unchecked, mass_unchecked
 from intermodal.errors import InputError
 from intermodal.nn.attention import Attention
 from intermodal.nn.fused import Weights
@@ -26,7 +27,8 @@ class FusionLayer(nn.Module):
     A token that several edges serve takes the mean over the contexts that were there to ask.
 
     Shape:
-        x (B, S, d), present (B, S) or None -> x (B, S, d), weights edge -> (B, H, Q, K).
+        x (B, S, d), present (B, S) or None -> x (B, S, d), weights edge -> (B, H, Q, K), or with
+        `need_weights="mass"` the mass on each modality of the context, (B, H, Q, modalities).
 
     Args:
         edges: who asks whom, wildcards expanded.
@@ -72,7 +74,7 @@ class FusionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, present: Tensor | None, places: Places, *, need_weights: bool = False
+        self, x: Tensor, present: Tensor | None, places: Places, *, need_weights: bool | Literal["mass"] = False
     ) -> tuple[Tensor, Weights]:
         """Ask, then feed forward. Tokens that are absent hold zeros and are never looked at."""
         weights: Weights = {}
@@ -82,6 +84,20 @@ class FusionLayer(nn.Module):
         x = x + self.dropout(self.feed(self.norm_feed(x)))
         return x, {e: weights[e] for e in self.edges if e in weights}
 
+    def queries_and_keys(self, x: Tensor, places: Places, edge: Edge) -> tuple[Tensor, Tensor]:
+        """Return what an edge asks with and is answered by, before any softmax.
+
+        Shape:
+            x (B, S, d), as `forward` takes it -> q (B, H, Q, D), k (B, H, K, D); tokens in the order of the sequence.
+        """
+        attention = self._attention(self.edges.index(edge))
+        q, k, _ = self._project(self.norm_ask(x))
+        q = _take(q, _in_order(edge.query_names, places), places)
+        k = _take(k, _in_order(edge.context_names, places), places)
+        if not self.tie:
+            q, k = attention.q_proj(q.contiguous()), attention.k_proj(k.contiguous())
+        return attention.split(q), attention.split(k)
+
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, S, d) of all tokens; without `tie` each edge projects for itself."""
         if not self.tie:
@@ -90,7 +106,11 @@ class FusionLayer(nn.Module):
         return shared.q_proj(x), shared.k_proj(x), shared.v_proj(x)
 
     def _ask(
-        self, projected: tuple[Tensor, Tensor, Tensor], present: Tensor | None, places: Places, need_weights: bool
+        self,
+        projected: tuple[Tensor, Tensor, Tensor],
+        present: Tensor | None,
+        places: Places,
+        need_weights: bool | Literal["mass"],
     ) -> tuple[Tensor, Weights]:
         """What every token receives (B, S, d): the mean over the contexts that were there to ask."""
         weights: Weights = {}
@@ -104,7 +124,8 @@ class FusionLayer(nn.Module):
                 continue
             q, k, v = (_take(t, names, places) for t, names in zip(projected, (asking, asked, asked), strict=True))
             there = None if present is None else _take(present, asked, places)
-            answer, some, seen = self._answer(i, q, k, v, there, need_weights)
+            widths = [_size(places[name]) for name in asked]
+            answer, some, seen = self._answer(i, q, k, v, there, widths, need_weights)
             for name, piece in zip(asking, torch.split(answer, [_size(places[n]) for n in asking], 1), strict=True):
                 answers[name].append((piece, some))
             if seen is not None:
@@ -118,16 +139,25 @@ class FusionLayer(nn.Module):
         return received, weights
 
     def _answer(
-        self, i: int, q: Tensor, k: Tensor, v: Tensor, there: Tensor | None, need_weights: bool
+        self,
+        i: int,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        there: Tensor | None,
+        widths: Sequence[int],
+        need_weights: bool | Literal["mass"],
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """One context answers: (B, Q, d), which samples got an answer (B, 1, 1), and the weights."""
+        """One context answers: (B, Q, d), which samples got an answer (B, 1, 1), and the weights or the mass."""
         attention = self._attention(i)
         if not self.tie:  # a linear layer on a slice that is not contiguous falls back to many small products
             q, k, v = (t.contiguous() for t in (q, k, v))
             q, k, v = attention.q_proj(q), attention.k_proj(k), attention.v_proj(v)
         q, k, v = attention.split(q), attention.split(k), attention.split(v)
         keep = None if there is None else there[:, None, None]
-        heads, seen = attend_unchecked(q, k, v, keep=keep, need_weights=need_weights)
+        heads, seen = attend_unchecked(q, k, v, keep=keep, need_weights=need_weights is True)
+        if need_weights == "mass":  # asked apart: the answer itself comes out as if nobody had wanted to know
+            seen = mass_unchecked(q, k, _segments(widths, k), len(widths), keep=keep)
         some = q.new_ones(len(q), 1, 1) if there is None else there.any(1)[:, None, None].to(q.dtype)
         answer = attention.merge(heads)
         return answer if self.tie else attention.out_proj(answer) * some, some, seen
@@ -154,6 +184,11 @@ def _size(place: slice) -> int:
     return int(place.stop - place.start)
 
 
+def _segments(widths: Sequence[int], keys: Tensor) -> Tensor:
+    """Which modality of the context each key belongs to, (1, K)."""
+    return torch.cat([torch.full((width,), i, device=keys.device) for i, width in enumerate(widths)]).unsqueeze(0)
+
+
 def _take(x: Tensor, names: Sequence[str], places: Places) -> Tensor:
     """The tokens of these modalities (B, T, ...); neighbours in the sequence are cut out in one piece."""
     runs: list[slice] = []
@@ -161,7 +196,7 @@ def _take(x: Tensor, names: Sequence[str], places: Places) -> Tensor:
         if runs and runs[-1].stop == place.start:
             place = slice(runs.pop().start, place.stop)
         runs.append(place)
-    return x[:, runs[0]] if len(runs) == 1 else torch.cat([x[:, run] for run in runs], 1)
+    return x[:, runs[0]] if len(runs) == 1 else torch.cat([x[:, :0], *(x[:, run] for run in runs)], 1)
 
 
 def _mean(answers: Mapping[str, list[tuple[Tensor, Tensor]]], places: Places, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,12 +16,14 @@ from intermodal.errors import InputError, OneKeyWarning, ShapeError, did_you_mea
 from intermodal.nn.attention import ONE_KEY
 from intermodal.nn.blank import blank
 from intermodal.nn.encoders import Encoder
-from intermodal.nn.fused import Fused, Weights, or_all
+from intermodal.nn.fused import Asking, Fused, Weights, or_all
 from intermodal.nn.layer import FusionLayer, Places
 from intermodal.nn.pooling import POOLS, make_pool
 from intermodal.spec import Edge, Spec
 
 Value = TypeVar("Value")
+MANY = ("layers", "mass")
+"""What `need_weights` may ask for of every layer."""
 
 
 class FusionNetwork(nn.Module):
@@ -34,6 +36,7 @@ class FusionNetwork(nn.Module):
     Shape:
         x: name -> (B, D) or (B, T, D) -> pooled (B, d_pooled), tokens: name -> (B, T, d), weights: edge ->
         (B, H, Q, K). With members, pooled is (B, n_members, d_pooled) and the heads of all members are stacked.
+        `need_weights="mass"` gives (B, H, Q, S) instead: the attention on each modality of the edge's context.
 
     Args:
         spec: who asks whom, text or `Spec`.
@@ -139,33 +142,38 @@ class FusionNetwork(nn.Module):
         x: Mapping[str, Tensor],
         present: Mapping[str, Tensor] | None = None,
         *,
-        need_weights: bool | Literal["layers"] = False,
+        need_weights: bool | Literal["layers", "mass"] = False,
     ) -> Fused:
         """Fuse a batch.
 
         Args:
             x: name -> (B, D) or (B, T, D). A modality that is left out is missing for every sample.
             present: name -> bool (B,) for a vector, (B, T) for a sequence; all there by default.
-            need_weights: True for the weights of the last layer, `"layers"` for those of every layer.
+            need_weights: True for the weights of the last layer, `"layers"` for those of every layer, `"mass"` for
+                what those of every layer sum to over each modality, without building them: (B, H, Q, S) instead of
+                (B, H, Q, K), with the S modalities of the edge's context in the order of the network. The answer
+                is the same in all cases.
 
         Returns:
             `pooled`, `tokens`, and `weights` keyed by the spec's edges. An edge with a modality that was left
-            out has no weights.
+            out has no weights, or, if its context has others, none for that modality.
 
         Raises:
-            InputError: no modality, or one that the network does not know.
+            InputError: no modality, one that the network does not know, or another `need_weights`.
             ShapeError: a tensor has the wrong axes.
         """
+        if need_weights not in (True, False, *MANY):
+            problem = f'need_weights is True, False, "layers" or "mass", however: {need_weights=}'
+            raise InputError(problem + did_you_mean(str(need_weights), MANY))
         tokens, there, places = self._encode(x, present or {})
         if not self._checked_one_key and not torch.compiler.is_compiling():
             self._check_one_key(there, places)
         batch = tokens.shape[0]
-        if self.n_members > 1:
-            tokens = (self.member_scale[:, None, None] * tokens).flatten(0, 1)
-            there = None if there is None else there.repeat(self.n_members, 1)
+        tokens, there = self._members(tokens, there)
         layers: list[Weights] = []
         for i, layer in enumerate(self.layers, 1):
-            wanted = need_weights == "layers" or (bool(need_weights) and i == len(self.layers))
+            everyone = need_weights in MANY or i == len(self.layers)
+            wanted = "mass" if need_weights == "mass" else bool(need_weights) and everyone
             tokens, weights = layer(tokens, there, places, need_weights=wanted)
             layers.append({e: self._by_head(weights[e], batch) for e in self.spec.edges if e in weights})
         tokens = self.norm(tokens)
@@ -175,9 +183,72 @@ class FusionNetwork(nn.Module):
         if self.n_members > 1:
             pooled = pooled.reshape(self.n_members, batch, self.d_pooled).transpose(0, 1)
         named = {name: tokens[:, place] for name, place in places.items()}
-        if need_weights == "layers":
+        if need_weights in MANY:
             return Fused(pooled, named, layers)
         return Fused(pooled, named, (layers[-1] if layers else {}) if need_weights else None)
+
+    def asking(
+        self,
+        x: Mapping[str, Tensor],
+        present: Mapping[str, Tensor] | None = None,
+        *,
+        edge: Edge,
+        layer: int = -1,
+    ) -> Asking:
+        """Return what one edge asks with in one layer, to look at a part of its attention.
+
+        Args:
+            x: as in `forward`.
+            present: as in `forward`.
+            edge: one of `spec.edges`.
+            layer: which layer, counted from 0; -1 is the last.
+
+        Returns:
+            Queries and keys of every head, and where each modality lies among them. A modality of the edge that
+            was left out has no place.
+
+        Raises:
+            InputError: there is no such edge or layer.
+
+        Relation: `attend(q, k, k, keep=keep, need_weights=True).weights` of the result are the `weights` of
+        `forward`, but for the rows of tokens that are absent. `mass` sums them over any segments of the keys.
+
+        Example:
+            >>> network = FusionNetwork("text -> video", {"text": 7, "video": 11}, d_model=8)
+            >>> asking = network.asking(
+            ...     {"text": torch.randn(2, 3, 7), "video": torch.randn(2, 5, 11)}, edge=Edge("text", "video"))
+            >>> asking.q.shape, asking.k.shape, asking.context
+            (torch.Size([2, 4, 3, 2]), torch.Size([2, 4, 5, 2]), {'video': slice(0, 5, None)})
+        """
+        if edge not in self.spec.edges:
+            edges = [str(e) for e in self.spec.edges]
+            raise InputError(f'edge is one of the spec, however: "{edge}"' + did_you_mean(str(edge), edges))
+        n = len(self.layers)
+        if not -n <= layer < n:
+            raise InputError(f"layer is one of the network's {n}, counted from 0 or back from -1, however: {layer=}")
+        tokens, there, places = self._encode(x, present or {})
+        batch = len(tokens)
+        keys = None if there is None else _only(there, edge.context_names, places)
+        tokens, there = self._members(tokens, there)
+        *before, last = self.layers[: layer % n + 1]
+        for module in before:
+            tokens, _ = module(tokens, there, places)
+        assert isinstance(last, FusionLayer)
+        q, k = last.queries_and_keys(tokens, places, edge)
+        return Asking(
+            self._by_head(q, batch),
+            self._by_head(k, batch),
+            None if keys is None else keys[:, None, None],
+            _within(edge.query_names, places),
+            _within(edge.context_names, places),
+        )
+
+    def _members(self, tokens: Tensor, there: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Give each member of an ensemble its own scale of the tokens, along the batch."""
+        if self.n_members == 1:
+            return tokens, there
+        tokens = (self.member_scale[:, None, None] * tokens).flatten(0, 1)
+        return tokens, None if there is None else there.repeat(self.n_members, 1)
 
     def _by_head(self, weights: Tensor, batch: int) -> Tensor:
         """(members * B, H, Q, K) -> (B, members * H, Q, K)."""
@@ -246,6 +317,21 @@ class FusionNetwork(nn.Module):
 
 def _spelling(edge: Edge) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(edge.query_names)), tuple(sorted(edge.context_names))
+
+
+def _only(there: Tensor, names: tuple[str, ...], places: Places) -> Tensor:
+    """Which tokens of these modalities are there, in the order of the sequence."""
+    return torch.cat([there[:, :0], *(there[:, place] for name, place in places.items() if name in names)], 1)
+
+
+def _within(names: tuple[str, ...], places: Places) -> dict[str, slice]:
+    """Where each of these modalities lies when they alone stand in a row, in the order of the sequence."""
+    within, at = {}, 0
+    for name, place in places.items():
+        if name in names:
+            within[name] = slice(at, at + place.stop - place.start)
+            at = within[name].stop
+    return within
 
 
 def _most_keys(edge: Edge, there: Tensor | None, places: Places) -> int:

@@ -1,5 +1,8 @@
 """The tutorial's three systems, plain: no residual, no norm, so that they equal what the textbook writes.
 
+Their `need_weights` is yes or no: the mass on each modality, which `FusionNetwork` gives without building weights, is
+here the weights themselves (`SelfAttentionFusion`: one token a modality) or 1 (an edge that asks one modality).
+
 Shapes: B batch, n modalities, Q and K tokens, H heads.
 """
 
