@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from intermodal.errors import InputError, did_you_mean
 from intermodal.explain.explained import Explained
 from intermodal.explain.outcome import Outcome
 from intermodal.explain.removal import Batch, rule_of, taken_away
+from intermodal.explain.sharing import NotKnownError, can_share, share
 
 MOST = 10
 """Modalities up to which all subsets are evaluated: 1,024 of them."""
@@ -163,6 +165,7 @@ class Table:
         self.donors = _donors(len(self.feed), donors, seed) if self.rule == "permute" else None
         self.n_donors = 1 if self.donors is None else self.donors.shape[1]
         self.batch_size = batch_size
+        self.shares = can_share(self.module, self.rule)
         self.present = np.zeros((len(self.feed), len(self.players)), dtype=bool)
 
     @torch.no_grad()
@@ -175,7 +178,7 @@ class Table:
             self.present[rows] = there = _has(self.players, own, len(rows))
             total: Any = 0.0
             for other in others:
-                said = self._said(own, other, self._inside(subsets, there))
+                said = self._said(own, other, subsets, there)
                 total = total + self.outcome.scalar(said, rows)
             parts.append(_with_absent(np.asarray(total / self.n_donors), subsets, there))
         return np.concatenate(parts, 1, dtype=np.float64)
@@ -199,16 +202,27 @@ class Table:
             inside[:, :, i] = (subsets >> bit & 1).astype(bool)[:, None] | ~there[:, bit]
         return inside
 
-    def _said(self, own: Batch, other: Batch | None, inside: np.ndarray) -> np.ndarray:
+    def _said(self, own: Batch, other: Batch | None, subsets: np.ndarray, there: np.ndarray) -> np.ndarray:
         """What the model says of every subset of a batch, (C, B, ...), in passes of a bounded number of subsets."""
-        device = next(iter(own[0].values())).device
-        n, parts = inside.shape[1], []
-        for i in range(0, len(inside), max(1 << MOST, self.batch_size)):
-            chosen = torch.from_numpy(inside[i : i + max(1 << MOST, self.batch_size)]).to(device)
-            x, present = taken_away(own, other, self.names, chosen, self.rule)
-            said = self.outcome.said(self.module(x, present).outputs)
-            parts.append(said.reshape(len(chosen), n, *said.shape[1:]))
+        device, parts = next(iter(own[0].values())).device, []
+        for some in np.split(subsets, range(1 << MOST, len(subsets), 1 << MOST)):
+            inside = torch.from_numpy(self._inside(some, there)).to(device)
+            shown = taken_away(own, other, self.names, inside, self.rule)
+            said = self.outcome.said(self._outputs(own, shown, some))
+            parts.append(said.reshape(len(some), len(there), *said.shape[1:]))
         return np.concatenate(parts)
+
+    def _outputs(self, own: Batch, shown: Batch, subsets: np.ndarray) -> Tensor:
+        """Ask the model, with the work of all subsets shared where it can be."""
+        if self.shares:
+            moved = np.full_like(subsets, (1 << len(self.names)) - 1 - sum(1 << i for i in self.at))
+            for bit, i in enumerate(self.at):
+                moved += (subsets >> bit & 1) << i
+            try:
+                return torch.as_tensor(share(self.module, own, shown, moved)(*shown).outputs)
+            except NotKnownError:
+                self.shares = False
+        return torch.as_tensor(self.module(*shown).outputs)
 
 
 def places_of(names: tuple[str, ...], wanted: Sequence[str]) -> list[int]:

@@ -105,8 +105,9 @@ def _places(y: Any, n: int, classes: np.ndarray) -> np.ndarray:
 
 
 def _numbers(y: Any, n: int) -> np.ndarray:
+    y = _one_each(y, n)
     try:
-        numbers = _one_each(y, n).astype(np.float64)
+        numbers: np.ndarray = y.astype(np.float64)
     except (TypeError, ValueError):
         raise DataError("the loss of a regression needs numbers, however: y holds something else") from None
     if not np.isfinite(numbers).all():
