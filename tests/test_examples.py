@@ -1,5 +1,6 @@
 """The notebooks run from top to bottom without a word on stderr, and turn into pages that show what they promise."""
 
+import html
 import json
 import os
 import re
@@ -12,6 +13,9 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
+from playwright.sync_api import sync_playwright
+
+from intermodal.explain.trace import Trace
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -34,6 +38,13 @@ PROMISED = {
         "trust the worth",
     ],
 }
+
+DRAWN = {
+    "attention_by_hand": ["Attention, worked out", "Attention, worked out"],
+    "who_asks_whom": ["Does attention help?", "Who asks whom, and what was it worth"],
+}
+
+REACH_OUT = "() => { try { return parent.document.title } catch { return 'refused' } }"
 
 
 def execute(notebook: Path, folder: Path) -> nbformat.NotebookNode:
@@ -76,8 +87,7 @@ def test_a_notebook_runs_and_says_nothing_on_stderr(executed: SimpleNamespace) -
 
 def test_the_page_of_a_notebook_shows_what_is_promised(executed: SimpleNamespace) -> None:
     page, _ = HTMLExporter().from_notebook_node(executed.notebook)
-    text = re.sub(r"<[^>]+>", "", page)
-    assert [piece for piece in PROMISED[executed.name] if piece not in text] == []
+    assert [piece for piece in PROMISED[executed.name] if piece not in html.unescape(page)] == []
 
 
 def test_a_notebook_writes_its_report(executed: SimpleNamespace) -> None:
@@ -106,3 +116,28 @@ def test_the_links_of_a_notebook_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.skipif(not hasattr(Trace, "_repr_html_"), reason="a trace does not draw itself in notebooks yet")
+def test_what_a_notebook_draws_stands_in_frames_that_do_not_clash(executed: SimpleNamespace, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(HTMLExporter().from_notebook_node(executed.notebook)[0], encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        page = browser.new_page()
+        page.route("http*://**", lambda route: route.abort())  # what the exporter itself would fetch
+        page.goto(file.as_uri())
+        frames, drawn = page.frames[1:], page.locator("iframe")
+        assert [frame.locator("h1").inner_text() for frame in frames] == DRAWN[executed.name]
+        title = executed.notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+        assert page.locator("h1").all_inner_texts() == [title]  # a report stays in its frame
+        for i, frame in enumerate(frames):
+            size = drawn.nth(i).bounding_box()
+            assert size is not None and size["width"] > 300 and size["height"] > 150
+            assert drawn.nth(i).get_attribute("sandbox") == "allow-scripts"
+            assert frame.evaluate(REACH_OUT) == "refused"
+            ids = frame.locator("[id]").evaluate_all("found => found.map(e => e.id)")
+            assert len(ids) == len(set(ids))
+            assert frame.evaluate("() => window.mark ?? (window.mark = 'mine')") == "mine"
+            assert all(other.evaluate("() => window.mark ?? null") is None for other in frames[i + 1 :])
+        browser.close()
