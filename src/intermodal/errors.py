@@ -47,6 +47,10 @@ class DataWarning(UserWarning):
     """The samples can be used, but something in them is odd and worth a look."""
 
 
+class AttentionWarning(UserWarning):
+    """The attention of a model cannot do what its spec says; `findings_` and `lint` say what to do."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the entry of `names` most like `name`, or None when none is alike.
 
