@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.explain.shapley import MOST, Shapley, interactions_of, shapley, values_of
+from intermodal.explain.coalitions import play
+from intermodal.explain.shapley import MOST, Shapley, interactions_of, shapley, shapley_of, values_of
+from intermodal.explain.two_rules import compare_rules
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.learn.losses import mean_of_members
@@ -377,3 +379,241 @@ def test_the_worth_of_probabilities_is_the_probability_that_was_moved() -> None:
 
 def test_a_model_that_says_the_same_always_has_no_shares() -> None:
     assert [w["share"] for w in result_of(np.zeros((5, 2))).worth()] == [None, None]
+
+
+def test_a_constant_model_says_why_it_has_no_shares() -> None:
+    rows = result_of(np.zeros((5, 2))).worth()
+    assert {w["reason"] for w in rows} == {"the model says the same whatever it is shown, so there is nothing to share"}
+    assert [w["reason"] for w in result_of(np.ones((5, 2))).worth()] == [None, None]
+
+
+def test_samples_of_a_group_are_drawn_together() -> None:
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(20), 5)
+    values = np.repeat(rng.normal(3, 1, size=(20, 2)), 5, axis=0)  # the five samples of a patient say the same
+    alone, grouped = result_of(values).worth(), result_of(values).worth(groups=[f"p{i}" for i in patients])
+    wide = np.abs(values[::5, 0]).std() / np.sqrt(20) * 1.96
+    assert grouped[0]["high"] - grouped[0]["mean"] == pytest.approx(wide, rel=0.25)
+    assert grouped[0]["high"] - grouped[0]["low"] > 1.8 * (alone[0]["high"] - alone[0]["low"])
+    assert grouped[0]["mean"] == alone[0]["mean"]
+    with pytest.raises(InputError) as error:
+        result_of(values).worth(groups=[1, 2])
+    assert str(error.value) == "groups name one group for each sample, however: groups.shape=(2,), 100 samples"
+
+
+# --- against other libraries ----------------------------------------------------------------------
+
+
+def lookup(v: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A game as a function of rows of zeros and ones."""
+    n = n_players(v)
+    return lambda z: v[(np.asarray(z) > 0.5) @ (1 << np.arange(n)), 0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("n", range(1, 7))
+def test_values_equal_those_of_the_shap_library(n: int) -> None:
+    shap = pytest.importorskip("shap")
+    for seed in range(5):
+        v = np.random.default_rng(seed).normal(size=(1 << n, 1))
+        explainer = shap.explainers.ExactExplainer(lookup(v), shap.maskers.Independent(np.zeros((1, n))))
+        theirs = explainer(np.ones((1, n)), max_evals=1 << n)
+        assert np.abs(values_of(v)[0] - theirs.values[0]).max() <= 1e-12
+        assert theirs.base_values[0] == pytest.approx(v[0, 0], abs=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("n", range(1, 7))
+def test_values_equal_those_of_captum(n: int) -> None:
+    attr = pytest.importorskip("captum.attr")
+    v = np.random.default_rng(n).normal(size=(1 << n, 1))
+    theirs = attr.ShapleyValues(lambda z: torch.from_numpy(lookup(v)(z.numpy()))).attribute(torch.ones(1, n))
+    assert np.abs(values_of(v)[0] - theirs.numpy()[0]).max() <= 1e-5
+
+
+# --- completeness from end to end -----------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 10), st.sampled_from(["self", "cross", "none"]), st.booleans(), st.integers(0, 2**31))
+@pytest.mark.filterwarnings("ignore::intermodal.errors.OneKeyWarning")
+def test_values_of_a_network_sum_to_what_everything_adds_to_nothing(n: int, spec: str, token: bool, seed: int) -> None:
+    torch.manual_seed(seed)
+    names = [f"m{i}" for i in range(n)]
+    network = FusionNetwork(spec, dict.fromkeys(names, 2), d_model=4, n_heads=2, missing="token" if token else "mask")
+    module = FusionModel(network, 1).double().eval()
+    with torch.no_grad():
+        module.weight.mul_(1000)
+    rng = np.random.default_rng(seed)
+    lacks = rng.random((3, n)) < 0.3
+    lacks[0] = False
+    samples = Samples({m: [None if lacks[k, i] else rng.normal(size=2) for k in range(3)] for i, m in enumerate(names)})
+    model: Any = SimpleNamespace(
+        prepared=lambda X: (module, Feed(samples, dtype=torch.float64)), to_prediction=lambda o: o.mean(1)[:, 0].numpy()
+    )
+    result = shapley(model, None)
+    assert result.completeness <= 1e-9 and result.evaluations == 2**n
+    assert (result.values[lacks] == 0.0).all()
+    alone = result.values[0]
+    assert np.abs(alone).max() > 1e-6
+
+
+def test_one_modality_is_worth_all() -> None:
+    result = shapley(Scripted(vectors(3, 1), lambda x: x["m0"].sum(1) + 2), None)
+    assert np.allclose(result.values[:, 0], result.full - result.empty) and np.allclose(result.empty, 2.0)
+    assert result.interactions.shape == (3, 1, 1) and (result.interactions == 0).all()
+
+
+def test_one_sample_is_explained() -> None:
+    result = shapley(Scripted(vectors(1, 3), lambda x: x["m0"].sum(1) * x["m1"].sum(1)), None)
+    assert result.values.shape == (1, 3)
+    assert [w["low"] for w in result.worth()] == [w["mean"] for w in result.worth()]
+
+
+def test_a_sample_that_lacks_everything_is_worth_nothing() -> None:
+    samples = Samples({"a": [None, [1.0, 2.0], [3.0, 4.0]], "b": [None, [1.0], None]})
+    result = shapley(Scripted(samples, lambda x: x["a"].sum(1) * 2 + x["b"].sum(1) + 1), None)
+    assert (result.values[0] == 0.0).all() and result.full[0] == result.empty[0] == 1.0
+    assert result.values[2].tolist() == [14.0, 0.0]
+
+
+# --- rules and outcomes ---------------------------------------------------------------------------
+
+
+def test_the_rule_and_the_outcome_are_named_in_the_result() -> None:
+    model, X = fitted("classes")
+    result = shapley(model, X, removal="permute", of="logit", donors=3, only=["text", "audio"])
+    assert (result.names, result.removal, result.of) == (("text", "audio"), "permute", "logit")
+    assert result.values.shape == (N, 2) and result.evaluations == 4 * 3 and result.error is None
+    game = play(model, X, removal="permute", of="logit", donors=3, only=["text", "audio"])
+    assert (shapley_of(game).values == result.values).all() and shapley_of(game).of == "logit"
+
+
+def test_what_lowers_the_loss_is_worth_less_than_nothing() -> None:
+    samples = vectors(200, 3)
+    y = samples.modality("m0").values[:, 0]
+    model = Scripted(samples, lambda x: x["m0"][:, 0] + 0.3 * x["m1"][:, 1])
+    mean = shapley(model, None, of="loss", y=y).values.mean(0)
+    assert mean[0] < -0.5 and mean[1] > 0.05 and mean[2] == 0.0
+
+
+# --- estimates ------------------------------------------------------------------------------------
+
+
+def mixing(x: dict[str, Tensor]) -> Tensor:
+    """Pairs, a threefold product and single terms."""
+    a = torch.stack([v[:, 0] for v in x.values()], 1)
+    return a.sum(1) + (a[:, :-1] * a[:, 1:]).sum(1) + 3 * a[:, 0] * a[:, 2] * a[:, 3]
+
+
+def test_an_estimate_lies_within_its_own_error() -> None:
+    samples = vectors(7, 6)
+    exact = shapley(Scripted(samples, mixing), None).values
+    found = [shapley(Scripted(samples, mixing), None, permutations=40, seed=seed) for seed in range(60)]
+    off = np.stack([f.values for f in found]) - exact
+    assert np.abs(off.mean(0)).max() < 5 * off.std(0).max() / np.sqrt(60), "no bias"
+    error = np.stack([f.error for f in found])  # type: ignore[misc]
+    told, true = np.sqrt((error**2).mean(0)), off.std(0)
+    moves = true > 0.01
+    assert moves.any() and np.allclose(told[moves], true[moves], rtol=0.35)
+    assert all(f.completeness <= 1e-9 for f in found)
+    assert np.isnan(found[0].interactions).all()
+
+
+def test_two_players_and_pairs_are_estimated_exactly_by_an_order_and_its_reverse() -> None:
+    samples = vectors(5, 4)
+    model = Scripted(samples, lambda x: x["m0"][:, 0] * x["m1"][:, 0] + x["m2"][:, 0] * x["m3"][:, 0])
+    exact, found = shapley(model, None), shapley(model, None, permutations=4)
+    assert np.allclose(found.values, exact.values, atol=1e-12)
+    assert found.error is not None and found.error.max() <= 1e-12
+
+
+def test_an_estimate_plays_only_the_subsets_on_its_way_and_each_once() -> None:
+    samples = vectors(3, 13)
+    model = Scripted(samples, lambda x: sum(v.sum(1) for v in x.values()))
+    found = shapley(model, None, permutations=4, batch_size=7)
+    assert found.evaluations == len(model.asked) <= 4 * 12 + 2 and set(model.asked.values()) == {3}
+    terms = np.stack([samples.modality(n).values.sum(1) for n in samples.names], 1)
+    assert np.allclose(found.values, terms, atol=1e-12)
+
+
+def test_in_an_estimate_too_a_missing_modality_is_worth_exactly_nothing() -> None:
+    samples = Samples({n: [None if i == j else [1.0 + j] for i in range(5)] for j, n in enumerate("abcd")})
+    model = Scripted(samples, lambda x: sum(x[n].sum(1) for n in "abcd") + 1e-13 * torch.arange(len(x["a"])))
+    found = shapley(model, None, permutations=6)
+    assert found.error is not None
+    for j in range(4):
+        assert found.values[j, j] == 0.0 and found.error[j, j] == 0.0
+        assert found.values[4, j] == pytest.approx(1.0 + j)
+
+
+@pytest.mark.parametrize("wrong", [0, 2, 5, 4.0])
+def test_an_odd_number_of_orders_is_refused(wrong: Any) -> None:
+    with pytest.raises(InputError) as error:
+        shapley(Scripted(vectors(3, 2), mixing), None, permutations=wrong)
+    assert str(error.value) == (
+        "permutations is an even number from 4, so that each order has its reverse and the error can be told, "
+        f"however: permutations={wrong}"
+    )
+
+
+# --- two rules ------------------------------------------------------------------------------------
+
+
+def under(rule: str, values: Any, of: str = "prediction") -> Shapley:
+    values = np.asarray(values, dtype=float)
+    n, m = values.shape
+    return Shapley(tuple("abcd")[:m], values, values.sum(1), np.zeros(n), np.zeros((n, m, m)), 2**m, rule, of)
+
+
+def test_two_rules_that_agree() -> None:
+    values = np.random.default_rng(0).normal([5, -3, 1], 0.1, size=(11, 3))
+    found = compare_rules(under("mask", values), under("mean", values / 2))
+    assert found.agree and found.flips == [] and found.spearman == pytest.approx(1.0)
+    assert found.rules == ("mask", "mean") and found.ranks.tolist() == [[1, 2, 3], [1, 2, 3]]
+    assert np.allclose(found.worth, [np.abs(values).mean(0), np.abs(values).mean(0) / 2])
+
+
+def test_a_pair_that_changes_its_order_is_told_in_a_sentence() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal([5, -3, 1], 0.1, size=(2, 31, 3)) * [[[1, 1, 1]], [[0.2, 1, 1]]]
+    found = compare_rules(under("mask", one), under("permute", other))
+    assert found.ranks.tolist() == [[1, 2, 3], [2, 1, 3]] or found.ranks.tolist() == [[1, 2, 3], [3, 1, 2]]
+    first = found.flips[0]
+    assert (first["first"], first["second"], first["clear"]) == ("a", "b", True)
+    assert first["text"] == (
+        f'"a" is worth more than "b" under mask ({found.worth[0, 0]:.3g} and {found.worth[0, 1]:.3g}), '
+        f"and less under permute ({found.worth[1, 0]:.3g} and {found.worth[1, 1]:.3g})"
+    )
+    assert not found.agree
+
+
+def test_a_flip_that_the_samples_do_not_settle_says_so() -> None:
+    rng = np.random.default_rng(0)
+    noise = np.abs(rng.normal(0, 1, size=(31, 2)))
+    noise += noise.mean(0).max() - noise.mean(0) + [0.01, 0]
+    found = compare_rules(under("mask", noise), under("mean", noise[:, ::-1]))
+    (flip,) = found.flips
+    assert not flip["clear"] and flip["text"].endswith("; these samples do not settle it")
+
+
+def test_the_rank_correlation_by_the_formula() -> None:
+    one, other = np.array([[4.0, 3, 2, 1]] * 3), np.array([[4.0, 1, 2, 3]] * 3)
+    found = compare_rules(under("mask", one), under("mean", other))
+    assert found.ranks.tolist() == [[1, 2, 3, 4], [1, 4, 3, 2]]
+    assert found.spearman == pytest.approx(1 - 6 * (0 + 4 + 0 + 4) / (4 * 15))
+    assert {(f["first"], f["second"]) for f in found.flips} == {("b", "c"), ("b", "d"), ("c", "d")}
+    tied = compare_rules(under("mask", one), under("mean", np.ones((3, 4))))
+    assert tied.spearman is None and tied.ranks[1].tolist() == [2.5] * 4 and tied.agree
+
+
+def test_two_rules_are_compared_over_the_same_samples_and_outcome() -> None:
+    a = under("mask", np.ones((3, 2)))
+    for other, sentence in [
+        (under("mean", np.ones((3, 3))), "modalities, however: ('a', 'b') and ('a', 'b', 'c')"),
+        (under("mean", np.ones((4, 2))), "samples, however: 3 and 4"),
+        (under("mean", np.ones((3, 2)), "loss"), "outcome, however: prediction and loss"),
+    ]:
+        with pytest.raises(InputError) as error:
+            compare_rules(a, other)
+        assert str(error.value) == f"two rules are compared over the same {sentence}"

@@ -1,7 +1,7 @@
-"""What each modality was worth: exact Shapley values over modalities.
+"""What each modality was worth: Shapley values over modalities.
 
-The players of a sample are its modalities; v(S) is the prediction with all others removed. Values are exact: every
-one of the 2^M subsets is evaluated once.
+The players of a sample are its modalities; v(S) is what the model says with all others removed. Values are exact, every
+one of the 2^M subsets being evaluated once, unless an estimate over drawn orders is asked for.
 
 Shapes: N samples, M modalities, O outputs, C = 2^M subsets.
 """
@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from intermodal.explain.coalitions import MOST, play
+from intermodal.errors import InputError
+from intermodal.explain.coalitions import MOST, Coalitions, Table, play
 from intermodal.explain.explained import Explained
 
-__all__ = ["MOST", "Shapley", "interactions_of", "shapley", "values_of"]
+__all__ = ["MOST", "Shapley", "interactions_of", "shapley", "shapley_of", "values_of"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class Shapley:
 
     Attributes:
         names: (M,) the modalities.
-        values: (N, M), or (N, M, O) when the prediction has several outputs.
-        full: (N,) or (N, O), the prediction with everything.
-        empty: (N,) or (N, O), the prediction with nothing.
-        interactions: (N, M, M) or (N, M, M, O): the Shapley interaction index of each pair, zero on the diagonal.
-        evaluations: subsets evaluated, 2^M.
-        removal: how a modality is taken away: `mask`, nobody looks at it.
+        values: (N, M), or (N, M, O) when what is explained has several outputs.
+        full: (N,) or (N, O), what the model says of everything.
+        empty: (N,) or (N, O), what it says of nothing.
+        interactions: (N, M, M) or (N, M, M, O): the Shapley interaction index of each pair, zero on the diagonal;
+            NaN where the values are estimated.
+        evaluations: forward evaluations of a sample: 2^M, times the donors under `permute`; fewer when estimated.
+        removal: how a modality is taken away, a key of `removal.RULES`.
+        of: which number is explained, a key of `outcome.OUTCOMES`.
+        error: standard error of the values over the drawn orders, as `values`; None where they are exact.
 
     Source: Shapley 1953; interactions: Grabisch and Roubens 1999.
     """
@@ -46,6 +50,8 @@ class Shapley:
     interactions: np.ndarray
     evaluations: int
     removal: str = "mask"
+    of: str = "prediction"
+    error: np.ndarray | None = None
 
     @property
     def completeness(self) -> float:
@@ -53,23 +59,34 @@ class Shapley:
         gap = np.abs(self.values.sum(1) - (self.full - self.empty))
         return float((gap / np.maximum(1.0, np.abs(self.full))).max(initial=0.0))
 
-    def worth(self, *, n_resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
-        """Say what each modality moved the prediction by: the mean absolute value, with a 95 % bootstrap interval.
+    @property
+    def moved(self) -> np.ndarray:
+        """How far each modality moved each sample, (N, M): the absolute value.
 
-        With several outputs the absolute values of a sample are summed and halved, so that probabilities read as
-        the probability that was moved.
-
-        Returns:
-            One dict a modality: `name`, `mean`, `low`, `high`, `share` of the sum of means (None where all are 0).
+        Of several outputs the absolute values are summed and halved, so that probabilities read as the probability
+        that was moved.
         """
         size = np.abs(self.values)
-        size = size.sum(2) / 2 if size.ndim == 3 else size
-        rng = np.random.default_rng(seed)
-        picks = rng.integers(0, len(size), size=(n_resamples, len(size)))
-        means = np.stack([size[p].mean(0) for p in picks])
+        return np.asarray(size.sum(2) / 2 if size.ndim == 3 else size)
+
+    def worth(self, *, n_resamples: int = 1000, seed: int = 0, groups: Any = None) -> list[dict[str, Any]]:
+        """Say how far each modality moved the prediction: the mean of `moved`, with a 95 % bootstrap interval.
+
+        Args:
+            n_resamples: how often the samples are drawn anew.
+            seed: of the draws.
+            groups: (N,) samples of a group are drawn together.
+
+        Returns:
+            One dict a modality: `name`, `mean`, `low`, `high`, and `share` of the sum of means. Where no modality
+            moves anything the share is None, and `reason` says so; elsewhere `reason` is None.
+        """
+        size = self.moved
+        means = np.stack([size[p].mean(0) for p in _resamples(len(size), n_resamples, seed, groups)])
         low, high = np.quantile(means, [0.025, 0.975], axis=0)
         mean = size.mean(0)
         total = float(mean.sum())
+        reason = None if total > 0 else "the model says the same whatever it is shown, so there is nothing to share"
         return [
             {
                 "name": name,
@@ -77,6 +94,7 @@ class Shapley:
                 "low": float(low[i]),
                 "high": float(high[i]),
                 "share": float(mean[i]) / total if total > 0 else None,
+                "reason": reason,
             }
             for i, name in enumerate(self.names)
         ]
@@ -90,11 +108,12 @@ def shapley(
     of: str = "prediction",
     y: Any = None,
     only: Sequence[str] | None = None,
+    permutations: int | None = None,
     donors: int = 8,
     seed: int = 0,
     batch_size: int = 1024,
 ) -> Shapley:
-    """Compute exact Shapley values over the modalities of a fitted model.
+    """Compute Shapley values over the modalities of a fitted model, exact unless an estimate is asked for.
 
     A modality is removed by never looking at it, which is how the model treats one that is missing.
 
@@ -103,17 +122,22 @@ def shapley(
         X: samples.
         removal: how a modality is taken away, as in `play`; by default what the model does with a missing one.
         of: which number is explained: `prediction`, `logit`, `margin` or `loss`.
-        y: the target, for `loss`.
+        y: the target, for `loss`; taken from the samples when None.
         only: the players; the other modalities are always there. All by default.
+        permutations: estimate over so many orders of joining, an even number: each is drawn with its reverse. The
+            result carries their standard error.
         donors: samples that a modality is taken from under `permute`.
-        seed: of the donors.
+        seed: of the donors and the orders.
         batch_size: samples times subsets of one pass.
 
     Returns:
         Values of every sample, with the interactions of every pair.
 
     Raises:
-        InputError: more than `MOST` modalities, or no sample.
+        InputError: more than `MOST` modalities without `permutations`, no sample, a rule that the model cannot
+            follow, or an outcome it lacks.
+
+    Source: orders with their reverses: Mitchell et al. 2022, Sampling Permutations for Shapley Value Estimation.
 
     Example:
         >>> from intermodal.learn.estimators import FusionRegressor
@@ -122,10 +146,23 @@ def shapley(
         >>> result.values.shape, result.evaluations
         ((20, 2), 4)
     """
-    game = play(model, X, removal=removal, of=of, y=y, only=only, donors=donors, seed=seed, batch_size=batch_size)
-    return Shapley(
-        game.names, values_of(game.v), game.full, game.empty, interactions_of(game.v), game.evaluations, game.removal
-    )
+    if permutations is None:
+        game = play(model, X, removal=removal, of=of, y=y, only=only, donors=donors, seed=seed, batch_size=batch_size)
+        return shapley_of(game)
+    table = Table(model, X, removal=removal, of=of, y=y, only=only, donors=donors, seed=seed, batch_size=batch_size)
+    return _estimated(table, permutations, seed)
+
+
+def shapley_of(game: Coalitions) -> Shapley:
+    """Compute the values of a game that was played.
+
+    Example:
+        >>> game = Coalitions(("a", "b"), np.array([[0.0], [1], [2], [5]]), "mask", np.ones((1, 2), bool), "loss", 4)
+        >>> shapley_of(game).values
+        array([[2., 3.]])
+    """
+    values, interactions = values_of(game.v), interactions_of(game.v)
+    return Shapley(game.names, values, game.full, game.empty, interactions, game.evaluations, game.removal, game.of)
 
 
 def values_of(v: np.ndarray) -> np.ndarray:
@@ -166,3 +203,51 @@ def interactions_of(v: np.ndarray) -> np.ndarray:
                 index[:, i, j] += share * ((v[s | 1 << i | 1 << j] - v[s | 1 << j]) - (v[s | 1 << i] - v[s]))
             index[:, j, i] = index[:, i, j]
     return index
+
+
+def _estimated(table: Table, permutations: int, seed: int) -> Shapley:
+    """Average what each player adds over drawn orders; an order and its reverse make one draw."""
+    m = len(table.players)
+    if not isinstance(permutations, int | np.integer) or permutations < 4 or permutations % 2:
+        raise InputError(
+            "permutations is an even number from 4, so that each order has its reverse and the error can be told, "
+            f"however: {permutations=}"
+        )
+    if m > 62:
+        raise InputError(f"an estimate takes at most 62 players, however: {m}; join some of them into one")
+    rng = np.random.default_rng(seed)
+    drawn = [rng.permutation(m) for _ in range(permutations // 2)]
+    walks = [[_walk(order), _walk(order[::-1])] for order in drawn]
+    subsets = np.unique(np.concatenate([walk for pair in walks for walk in pair]))
+    v = table.of(subsets)
+    added = np.zeros((len(drawn), v.shape[1], m, *v.shape[2:]))
+    for k, (order, pair) in enumerate(zip(drawn, walks, strict=True)):
+        for players, walk in zip((order, order[::-1]), pair, strict=True):
+            steps = np.diff(v[np.searchsorted(subsets, walk)], axis=0)  # (M, N, ...), in the order of joining
+            added[k][:, players] += np.moveaxis(steps, 0, 1) / 2
+    added[:, ~table.present] = 0.0  # who is not there adds nothing, to the last bit
+    values, error = added.mean(0), added.std(0, ddof=1) / np.sqrt(len(drawn))
+    unknown = np.full((len(values), m, m, *v.shape[2:]), np.nan)
+    evaluations = len(subsets) * table.n_donors
+    outcome = table.outcome.of
+    return Shapley(table.players, values, v[-1], v[0], unknown, evaluations, table.rule, outcome, error)
+
+
+def _walk(order: np.ndarray) -> np.ndarray:
+    """The subsets on the way from nothing to everything, (M + 1,)."""
+    return np.concatenate([[0], np.cumsum(1 << order.astype(np.int64))])
+
+
+def _resamples(n: int, draws: int, seed: int, groups: Any) -> list[np.ndarray]:
+    """Rows drawn anew, group by group where there are groups."""
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        return [rng.integers(0, n, size=n) for _ in range(draws)]
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise InputError(f"groups name one group for each sample, however: {groups.shape=}, {n} samples")
+    code = np.unique(groups, return_inverse=True)[1]
+    members = [np.flatnonzero(code == g) for g in range(code.max() + 1)]
+    return [
+        np.concatenate([members[g] for g in rng.integers(0, len(members), size=len(members))]) for _ in range(draws)
+    ]
