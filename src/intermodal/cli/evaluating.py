@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intermodal.cli import console
-from intermodal.cli.loading import fitting_to, read_labelled
+from intermodal.cli.loading import fitting_to, read_labelled, rows_of_part
 from intermodal.cli.options import Data, GroupName, Json, Model, Part, TargetName
-from intermodal.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,15 +58,9 @@ def evaluate(
 
 def _chosen(samples: Samples, split: Part | None) -> tuple[Samples, str, np.ndarray | None]:
     """The rows to score, what they are called, and the target of the training rows when these are others."""
-    has_test = samples.split is not None and bool((samples.split == "test").any())
-    part = split.value if split is not None else "test" if has_test else "all"
+    rows, part = rows_of_part(samples, split)
     if part == "all":
         return samples, part, None
-    if samples.split is None:
-        raise InputError(f'--split {part} needs a column "split", however: the data have none')
-    if not (samples.split == part).any():
-        raise InputError(f'--split {part} needs such rows, however: no row of the split says "{part}"')
+    assert samples.split is not None and samples.y is not None
     training = samples.split == "train"
-    assert samples.y is not None
-    reference = samples.y[training] if training.any() else None
-    return samples[samples.split == part], part, reference
+    return samples[rows], part, samples.y[training] if training.any() else None

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.cli import console
+from intermodal.cli.options import Part
 from intermodal.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from intermodal.data.samples import Samples
 
 
@@ -49,3 +52,27 @@ def fitting_to(model: Any, samples: Samples) -> Samples:
         if name not in samples.names:
             console.note(f'"{name}" is not in the data and counts as missing for every sample')
     return samples
+
+
+def rows_of_part(samples: Samples, split: Part | None) -> tuple[np.ndarray, str]:
+    """The positions of the rows to look at, and what these rows are called.
+
+    Args:
+        samples: all rows.
+        split: as asked for; None takes the test rows where the data have some, else all.
+
+    Raises:
+        InputError: a part is asked for that is not there.
+    """
+    import numpy as np
+
+    has_test = samples.split is not None and bool((samples.split == "test").any())
+    part = split.value if split is not None else "test" if has_test else "all"
+    if part == "all":
+        return np.arange(len(samples)), part
+    if samples.split is None:
+        raise InputError(f'--split {part} needs a column "split", however: the data have none')
+    rows = np.flatnonzero(samples.split == part)
+    if not len(rows):
+        raise InputError(f'--split {part} needs such rows, however: no row of the split says "{part}"')
+    return rows, part
