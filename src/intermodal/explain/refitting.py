@@ -1,0 +1,47 @@
+"""Fit an estimator anew with its own parameters, without knowing what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from intermodal.errors import InputError
+
+
+def refitted(model: Any, X: Any, y: np.ndarray, **changed: Any) -> Any:
+    """Fit a new estimator with the parameters of a fitted one.
+
+    Args:
+        model: an estimator with `get_params`.
+        X: samples.
+        y: their target.
+        **changed: parameters that differ.
+
+    Raises:
+        InputError: the model is no estimator, or has no such parameter.
+    """
+    if not hasattr(model, "get_params") or not hasattr(model, "fit"):
+        raise InputError(f"an estimator with get_params and fit is fitted anew, however: {type(model).__name__}")
+    parameters = dict(model.get_params(deep=False))
+    for name in changed:
+        if name not in parameters:
+            raise InputError(f"{type(model).__name__} takes {name}, however: its parameters are {sorted(parameters)}")
+    if "callback" in parameters:  # it was given to hear of the user's own fit
+        parameters["callback"] = None
+    return type(model)(**(parameters | changed)).fit(X, y)
+
+
+def target_of(X: Any, y: Any, n: int) -> np.ndarray:
+    """Return the target, taken from the samples when None.
+
+    Raises:
+        InputError: there is none, or not one for each of n samples.
+    """
+    y = getattr(X, "y", None) if y is None else y
+    if y is None:
+        raise InputError("the target is needed here, however: y is None and the samples carry none")
+    y = np.asarray(y)
+    if y.ndim == 0 or len(y) != n:
+        raise InputError(f"y holds one target for each sample, however: {y.shape=}, {n} samples")
+    return y
