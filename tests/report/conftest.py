@@ -16,7 +16,7 @@ class Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.texts: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.raw: dict[str, list[str]] = {"script": [], "style": [], "json": []}
         self._inside = ""
         self.feed(source)
         self.close()
@@ -24,7 +24,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert len(dict(attrs)) == len(attrs), f"<{tag}> has an attribute twice"
         self.tags.append((tag, dict(attrs)))
-        self._inside = tag
+        self._inside = "json" if ("type", "application/json") in attrs else tag
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
@@ -91,5 +91,94 @@ def full() -> dict[str, Any]:
                 ],
             },
             {"kind": "commands", "title": "Next", "lines": ["intermodal demo"]},
+        ],
+    }
+
+
+@pytest.fixture
+def views() -> dict[str, Any]:
+    """A report with one block of every kind that a page makes more of than a table."""
+    names = ["text", "video"]
+    mean = [[[[0.25, 0.75], [0.5, 0.5]], [[0.75, 0.25], [None, None]]]]
+    sample = {"id": "7", "why": "highest loss", "empty": [0.5], "full": [1.75], "values": [[1.5], [-0.25]]}
+    return {
+        "title": "Who asks whom",
+        "blocks": [
+            {
+                "kind": "attention",
+                "title": "Who attends to whom",
+                "names": names,
+                "layers": ["layer 1"],
+                "heads": ["head 1", "head 2"],
+                "mean": mean,
+                "std": [[[[0.125, 0.125], [0.0, 0.0]], [[0.25, 0.25], [None, None]]]],
+                "count": [13, 11],
+                "n": 13,
+                "samples": [{"id": "7", "why": "random", "mass": mean}],
+                "left_out": "Showing 1 of 13 samples.",
+            },
+            {
+                "kind": "timeline",
+                "title": "When is it looked at",
+                "unit": "s",
+                "how": "mean over 2 heads of layer 1",
+                "query": "text",
+                "context": "video",
+                "items": [
+                    {
+                        "id": "clip 1",
+                        "words": ["a", "dog"],
+                        "times": [[0.0, 0.5], [0.5, 1.0], [1.0, 1.5]],
+                        "weights": [[0.5, 0.25, 0.25], [0.125, None, 0.875]],
+                        "truth": [[1.0, 1.5]],
+                    }
+                ],
+            },
+            {
+                "kind": "attribution",
+                "title": "What moved the output",
+                "names": names,
+                "outputs": ["y"],
+                "samples": [sample],
+                "completeness": 2.2e-16,
+                "removal": "mask",
+                "mean": {"worth": [1.5, 0.25], "low": [1.0, 0.125], "high": [2.0, 0.5]},
+                "beside": [{"label": "leave one out", "values": [1.25, -0.5]}],
+                "interactions": [[None, 0.25], [0.25, None]],
+            },
+            {
+                "kind": "curves",
+                "title": "How good is the ranking",
+                "x_label": "taken away",
+                "y_label": "logit",
+                "x": [0, 1, 2],
+                "lines": [
+                    {"label": "Shapley", "values": [2.0, 1.0, 0.5], "low": [1.5, 0.5, 0.25], "high": [2.5, 1.5, 0.75]},
+                    {"label": "attention", "values": [2.0, None, 0.5]},
+                ],
+                "band": {"label": "random", "low": [2.0, 0.75, 0.5], "high": [2.0, 1.75, 0.5]},
+            },
+            {
+                "kind": "trace",
+                "title": "Query 1",
+                "q": ["1", 2.0],
+                "keys": [["2", "3"], [1, 0]],
+                "values": [[10.0], [0.0]],
+                "keep": None,
+                "scaled": True,
+                "names": ["key 1", "key 2"],
+                "steps": {"columns": ["key", "score"], "rows": [["key 1", "8"], ["key 2", "1"]]},
+                "facts": [["output", "9.9296"]],
+            },
+            {
+                "kind": "presence",
+                "title": "What was missing",
+                "names": names,
+                "rows": ["7", "8"],
+                "present": [[True, False], [True, True]],
+                "missing": [0, 4],
+                "n": 13,
+                "left_out": "Showing 2 of 13 samples.",
+            },
         ],
     }

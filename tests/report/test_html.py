@@ -1,6 +1,7 @@
 import base64
 import copy
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 
@@ -29,6 +30,24 @@ HOSTILE = [
 ]
 
 
+def named_views(name):
+    """The blocks that one can pick in, with `name` in every place that takes text."""
+    attention = {"names": [name] * 2, "layers": [name], "heads": [name], "mean": [[[[0.5, 0.5]] * 2]], "count": [3, 3]}
+    attention |= {"n": 3, "samples": [{"id": name, "why": name, "mass": [[[[0.5, 0.5]] * 2]]}], "left_out": name}
+    item = {"id": name, "words": [name], "times": [[0.0, 1.0]], "weights": [[1.0]], "truth": [[0.0, 1.0]]}
+    timeline = {"unit": name, "how": name, "query": name, "context": name, "items": [item]}
+    sample = {"id": name, "why": name, "empty": [0.0], "full": [1.0], "values": [[1.0]]}
+    attribution = {"names": [name], "outputs": [name], "samples": [sample], "completeness": 0.0, "removal": name}
+    curves = {"x_label": name, "y_label": name, "x": [0, 1], "lines": [{"label": name, "values": [0.0, 1.0]}]}
+    curves |= {"band": {"label": name, "low": [0, 1], "high": [0, 1]}}
+    trace = {"q": [1], "keys": [[1]], "values": [[1]], "keep": None, "scaled": True, "names": [name]}
+    trace |= {"steps": {"columns": [name], "rows": [[name]]}, "facts": [[name, name]]}
+    presence = {"names": [name], "rows": [name], "present": [[False]], "missing": [1], "n": 1, "left_out": name}
+    kinds = {"attention": attention, "timeline": timeline, "attribution": attribution}
+    kinds |= {"curves": curves, "trace": trace, "presence": presence}
+    return [{"kind": kind, "title": name, "caption": name, **block} for kind, block in kinds.items()]
+
+
 def everywhere(name):
     """A report with `name` in every place that takes text."""
     item = {"label": name, "value": 0.5, "low": 0.25, "high": 0.75}
@@ -49,6 +68,7 @@ def everywhere(name):
                 "items": [{"id": name, "severity": "error", "text": name, "remedy": name}],
             },
             {"kind": "commands", "title": name, "lines": [name]},
+            *named_views(name),
         ],
     }
 
@@ -66,6 +86,7 @@ def test_a_hostile_name_is_shown_as_it_is_and_changes_no_tag(name, read_page):
     if 0 < len(name) <= 80:
         assert shape(page) == shape(read_page(to_html(everywhere("harmless"))))
     assert len(page.raw["script"]) == 1 and "pwned" not in page.raw["script"][0]
+    assert all(json.loads(text) for text in page.raw["json"])
 
 
 class Names(HTMLParser):
@@ -96,8 +117,8 @@ def test_the_content_policy_holds_the_digests_of_the_one_style_and_the_one_scrip
     page = read_page(to_html(full))
     policy = next(a["content"] for a in page.named("meta") if a.get("http-equiv") == "Content-Security-Policy")
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert len(page.named("style")) == len([a for a in page.named("script") if not a]) == 1
     for tag in ("style", "script"):
-        assert len(page.named(tag)) == 1
         digest = base64.b64encode(hashlib.sha256("".join(page.raw[tag]).encode()).digest()).decode()
         assert rules.pop(f"{tag}-src") == f"'sha256-{digest}'"
     none = "'none'"

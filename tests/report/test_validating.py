@@ -11,7 +11,10 @@ BARS = {"kind": "bars", "title": "t", "items": [{"label": "a", "value": 1.0, "lo
 INTERVALS = {"kind": "intervals", "title": "t", "items": [{"label": "a", "value": 1.0, "low": 0.5, "high": 2.0}]}
 FINDING = {"kind": "findings", "title": "t", "items": [{"id": "i", "severity": "note", "text": "x"}]}
 TEXT = {"kind": "text", "text": "hello"}
-KINDS_KNOWN = '"text", "facts", "table", "matrix", "bars", "intervals", "findings", "commands"'
+KINDS_KNOWN = (
+    '"text", "facts", "table", "matrix", "bars", "intervals", "findings", "commands", '
+    '"attention", "timeline", "attribution", "curves", "trace", "presence"'
+)
 
 WRONG = [
     ({"kind": "matrx"}, 'blocks[1] must have a known "kind", however: kind=\'matrx\'; did you mean "matrix"?'),
@@ -112,11 +115,13 @@ def test_all_problems_are_told_at_once_and_very_many_are_counted():
     assert lines[8:] == ["and 3 problems more"]
 
 
-def test_a_whole_report_passes_and_is_left_as_it_was(full):
-    before = copy.deepcopy(full)
+def test_a_whole_report_passes_and_is_left_as_it_was(full, views):
+    before = copy.deepcopy((full, views))
     validate(full)
-    assert repr(full) == repr(before)
-    assert {block["kind"] for block in full["blocks"]} == set(KINDS), "the sample has every kind"
+    validate(views)
+    assert repr((full, views)) == repr(before)
+    kinds = {block["kind"] for block in full["blocks"] + views["blocks"]}
+    assert kinds == set(KINDS), "the samples have every kind"
 
 
 @pytest.mark.parametrize("render", [to_text, to_markdown, to_json, to_html])
@@ -129,6 +134,11 @@ def test_every_form_checks_the_report_first(render):
 @pytest.mark.parametrize("render", [to_text, to_markdown, to_json, to_html])
 def test_every_kind_may_be_empty(render, kind):
     empty = {name: [] for name in KINDS[kind] if not name.endswith("?") and name != "title"}
+    scalar = {"n": 0, "completeness": 0.0, "scaled": True, "steps": {"columns": [], "rows": []}}
+    empty |= {name: scalar[name] for name in empty if name in scalar}
+    empty |= {
+        name: "" for name in ("unit", "how", "query", "context", "removal", "x_label", "y_label") if name in empty
+    }
     assert render({"title": "t", "blocks": [{"kind": kind, "title": "u", **empty}]})
 
 

@@ -46,7 +46,78 @@ WORDS: dict[str, str] = {
     "long": "({count} characters)",
     "size": "This file is complete in itself: {size} bytes, no network, works without scripts.",
     "json_missing": "{path} was {value}; JSON has no such number, so null stands there.",
+    "strip": "What to know first",
+    "strip_one": "1 {severity}",
+    "strip_many": "{count} {severity}s",
+    "strip_gaps_one": "1 number in “{title}” is not finite (NaN or ∞).",
+    "strip_gaps": "{count} numbers in “{title}” are not finite (NaN or ∞).",
+    "see": "See: ",
+    "large": "It is large: a browser may open it slowly. Fewer samples make it smaller.",
+    "uniform": "even share {value}",
+    "layer": "layer",
+    "head": "head",
+    "layers_n": "{n} layers",
+    "heads_n": "{n} heads",
+    "samples_n": "{n} samples",
+    "layers_1": "1 layer",
+    "heads_1": "1 head",
+    "samples_1": "1 sample",
+    "modality": "modality",
+    "sample": "sample",
+    "why": "shown because",
+    "output": "output",
+    "weight": "weight",
+    "att_map": "Weights",
+    "att_how": "Mean over {layers}, {heads} and {n}. A row asks and sums to 1; a column is looked at.",
+    "att_spread": "Spread over the samples",
+    "att_spread_how": "Standard deviation over {n}, averaged over layers and heads.",
+    "att_atlas": "Which heads cross between modalities",
+    "att_atlas_how": "Each cell is the share of the attention that leaves its own modality, averaged over the rows "
+    "that ask and over all samples.",
+    "att_even": "How evenly each head looks",
+    "att_even_how": "Each cell is the entropy of a row over its largest possible, averaged over the rows that ask: 1 "
+    "where all modalities are looked at alike, 0 where one is.",
+    "att_samples": "Single samples",
+    "most": "looks most at",
+    "times_uniform": "× even share",
+    "next_most": "then at",
+    "time_how": "{query} asks {context}: {how}, {n} frames. The even share is 1 over the frames that are there.",
+    "time_truth": "The annotated time is {spans} ({unit}).",
+    "time_span": "{start} to {end}",
+    "worth": "What each modality was worth",
+    "worth_how": "Mean absolute Shapley value over the samples: how far the modality moved the output.",
+    "worth_short": "Shapley, mean absolute",
+    "pairs": "What two modalities are worth together",
+    "pairs_how": "Shapley interaction of each pair, averaged over samples: above 0 they add to each other, "
+    "below 0 they say the same.",
+    "beside": "Other measures beside it",
+    "beside_how": "Measures of other kinds need not agree: attention is where the model looked, not what it used.",
+    "samples": "From nothing to the prediction",
+    "samples_how": "The values of a row lead from f(nothing) to f(x).",
+    "complete": "Completeness error {error}: the values miss f(x) − f(nothing) by no more.",
+    "removal": "A modality was taken away by: {rule}.",
+    "missing_modality": "missing",
+    "f_empty": "f(nothing)",
+    "f_full": "f(x)",
+    "there": "present",
+    "there_cell": "yes",
+    "share": "share missing",
+    "presence_how": "Counted over {n}.",
+    "presence_rows": "Who had what",
+    "curve_low": "{label}, low",
+    "curve_high": "{label}, high",
+    "curve_label": "{y} against {x}: {lines}. The numbers are in the table below.",
 }
+
+
+def counted(what: str, n: int) -> str:
+    """Return a number with its noun; `what` is "layers", "heads" or "samples".
+
+    Example:
+        >>> counted("heads", 1), counted("samples", 1797)
+        ('1 head', '1,797 samples')
+    """
+    return WORDS[f"{what}_1"] if n == 1 else say(f"{what}_n", n=f"{n:,}")
 
 
 def say(key: str, /, **values: object) -> str:

@@ -6,7 +6,7 @@ at zero and ends at a round number; signed values reach equally far to both side
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from intermodal.report.catalogue import WORDS, say
@@ -56,8 +56,12 @@ class Domain:
         return say("domain", low=low, high=high) + " " + say("observed", low=least, high=greatest)
 
 
-def domain(values: Iterable[object]) -> Domain:
+def domain(values: Iterable[object], ends: Sequence[float] | None = None) -> Domain:
     """Return the colour scale for `values`; gaps and infinities are skipped.
+
+    Args:
+        values: what is to be coloured.
+        ends: the low and the high end, where what is measured has ends of its own, as a share has 0 and 1.
 
     Example:
         >>> domain([0.25, 0.75]).sentence()
@@ -68,5 +72,7 @@ def domain(values: Iterable[object]) -> Domain:
         return Domain(0.0, 1.0, 0.0, 0.0, empty=True)
     least, greatest = min(numbers), max(numbers)
     largest = max(abs(least), abs(greatest))
+    if ends is not None:
+        return Domain(float(ends[0]), float(ends[1]), least, greatest)
     high = round_up(largest) if largest > 0 else 1.0
     return Domain(-high if least < 0 else 0.0, high, least, greatest)

@@ -1,35 +1,40 @@
 """A report as one HTML file: offline, under a strict content policy, whole without scripts, the same bytes each time.
 
 The content policy allows one style and one script, each by its SHA-256, and nothing from anywhere else. There is no
-inline style, no handler in an attribute and no data inside the script; names are text between tags.
+inline style, no handler in an attribute and no data inside the script; names are text between tags, and what the
+script reads stands in inert JSON elements.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from intermodal.report.bars import bars_html
 from intermodal.report.catalogue import WORDS
 from intermodal.report.escape import html
 from intermodal.report.htmltable import table_html
+from intermodal.report.htmlview import view_html
 from intermodal.report.intervals import intervals_html
 from intermodal.report.matrix import matrix_html, matrix_levels
+from intermodal.report.payload import data_script
 from intermodal.report.prose import commands_html, facts_html, findings_html, text_html
-from intermodal.report.script import SCRIPT
-from intermodal.report.size import check_size
+from intermodal.report.script import LEVELS_OF_SCRIPT, script
+from intermodal.report.size import WARN_MB, check_size, warn_large
+from intermodal.report.spoken import SPOKEN
+from intermodal.report.strip import strip_html
 from intermodal.report.style import style
 from intermodal.report.validating import Block, Report, validate
+from intermodal.report.views import VIEWS, simple_blocks
 
-_BLOCKS: dict[str, Callable[[Block], str]] = {
+_SIMPLE: dict[str, Callable[[Block], str]] = {
     "text": text_html,
     "facts": facts_html,
     "table": table_html,
     "matrix": matrix_html,
     "bars": bars_html,
     "intervals": intervals_html,
-    "findings": findings_html,
     "commands": commands_html,
 }
 _NAVIGATE_FROM = 4
@@ -53,24 +58,30 @@ def to_html(report: Report, *, max_mb: float = 25) -> str:
     """
     validate(report)
     blocks = report["blocks"]
-    sections = [_section(index, block) for index, block in enumerate(blocks)]
-    levels = set().union(*(matrix_levels(block) for block in blocks if block["kind"] == "matrix"))
-    css = style(levels)
-    before, after = _page(report, css, "\n".join(sections))
-    size = _own_size(len((before + after).encode()))
-    sizes = [(block["kind"], len(section.encode())) for block, section in zip(blocks, sections, strict=True)]
-    check_size(size, max_mb, sizes)
-    return f"{before}{size:,}{after}"
+    kinds = {block["kind"] for block in blocks}
+    sections = [_section(index, block, blocks) for index, block in enumerate(blocks)]
+    levels = set().union(*(matrix_levels(block) for block in simple_blocks(blocks) if block["kind"] == "matrix"))
+    css = style(levels | (LEVELS_OF_SCRIPT if "attention" in kinds else set()), views=not VIEWS.isdisjoint(kinds))
+    parts = [_page(report, css, script(kinds), "\n".join(sections), large=large) for large in (False, True)]
+    sizes = [_own_size(len((before + after).encode())) for before, after in parts]
+    large = sizes[0] > WARN_MB * 1_000_000
+    check_size(sizes[large], max_mb, _sizes(blocks, sections))
+    if large:
+        warn_large(sizes[True], _sizes(blocks, sections))
+    before, after = parts[large]
+    return f"{before}{sizes[large]:,}{after}"
 
 
-def _page(report: Report, css: str, main: str) -> tuple[str, str]:
+def _sizes(blocks: Sequence[Block], sections: Sequence[str]) -> list[tuple[str, int]]:
+    return [(block["kind"], len(section.encode())) for block, section in zip(blocks, sections, strict=True)]
+
+
+def _page(report: Report, css: str, code: str, main: str, *, large: bool) -> tuple[str, str]:
     """Return the page before and after the place where it states its own size."""
     policy = (
-        f"default-src 'none'; img-src data:; style-src '{_sha(css)}'; script-src '{_sha(SCRIPT)}'; "
+        f"default-src 'none'; img-src data:; style-src '{_sha(css)}'; script-src '{_sha(code)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    words = (("copy", "copy"), ("copied", "copied"), ("not-copied", "not_copied"))
-    spoken = "".join(f' data-{key}="{html(WORDS[word])}"' for key, word in words)
     subtitle = f'<p class="subtitle" dir="auto">{html(report["subtitle"])}</p>' if report.get("subtitle") else ""
     page = (
         f'<!doctype html>\n<html lang="{WORDS["lang"]}">\n<head>\n<meta charset="utf-8">\n'
@@ -78,24 +89,37 @@ def _page(report: Report, css: str, main: str) -> tuple[str, str]:
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f'<link rel="icon" href="data:,">\n<title>{html(report["title"])}</title>\n<style>{css}</style>\n</head>\n'
-        f"<body{spoken}>\n<header>\n<h1>{_heading(report['title'])}</h1>\n{subtitle}{_contents(report)}</header>\n"
+        f"<body>\n<header>\n<h1>{_heading(report['title'])}</h1>\n{subtitle}{strip_html(report['blocks'])}"
+        f"{_contents(report)}</header>\n"
         f"<main>\n{main}\n</main>\n"
     )
     before, after = html(WORDS["size"]).split("{size}")
     return (
         f"{page}<footer><p>{before}",
-        f"{after}</p></footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        f"{after}{' ' + html(WORDS['large']) if large else ''}</p></footer>\n"
+        f'<div id="words" hidden>{data_script(SPOKEN)}</div>\n<script>{code}</script>\n</body>\n</html>\n',
     )
 
 
-def _section(index: int, block: Block) -> str:
-    made = _BLOCKS[block["kind"]](block)
+def _section(index: int, block: Block, blocks: Sequence[Block]) -> str:
+    if block["kind"] in VIEWS:
+        made = view_html(block, _simple)
+    elif block["kind"] == "findings":
+        # Of several blocks with one title the first is meant, so it is put in last.
+        places = {other["title"]: f"b{at}" for at, other in reversed(list(enumerate(blocks))) if other.get("title")}
+        made = findings_html(block, places)
+    else:
+        made = _simple(block)
     if block.get("caption"):
         made = f'<p class="caption" dir="auto">{html(block["caption"])}</p>{made}'
     if not block.get("title"):
         return f'<section id="b{index}">{made}</section>'
     heading = f'<h2 id="t{index}">{_heading(block["title"])}</h2>'
     return f'<section id="b{index}" aria-labelledby="t{index}">{heading}\n{made}</section>'
+
+
+def _simple(block: Block) -> str:
+    return _SIMPLE[block["kind"]](block)
 
 
 def _heading(text: str) -> str:

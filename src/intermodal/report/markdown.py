@@ -12,6 +12,7 @@ from intermodal.report.grid import grid_of
 from intermodal.report.spans import reference_text
 from intermodal.report.text import fact
 from intermodal.report.validating import Block, Report, validate
+from intermodal.report.views import VIEWS, parts_of
 
 _RULES = {"l": ":---", "r": "---:", "c": ":---:"}
 
@@ -42,8 +43,19 @@ def to_markdown(report: Report) -> str:
             parts.append(f"## {escaped(block['title'])}")
         if block.get("caption"):
             parts.append(escaped(block["caption"]))
-        parts += _BLOCKS[block["kind"]](block)
+        parts += _view(block) if block["kind"] in VIEWS else _BLOCKS[block["kind"]](block)
     return "\n\n".join(parts) + "\n"
+
+
+def _view(view: Block) -> list[str]:
+    made = []
+    for block in (part.block for part in parts_of(view) if part.everywhere):
+        if block.get("title") and block["title"] != view["title"]:
+            made.append(f"### {escaped(block['title'])}")
+        if block.get("caption"):
+            made.append(escaped(block["caption"]))
+        made += _BLOCKS[block["kind"]](block)
+    return made
 
 
 def _text(block: Block) -> list[str]:
@@ -77,6 +89,8 @@ def _findings(block: Block) -> list[str]:
     lines = []
     for item in block["items"]:
         remedy = f"<br>{WORDS['remedy']}{escaped(item['remedy'])}" if item.get("remedy") else ""
+        if item.get("see"):
+            remedy += f"<br>{WORDS['see']}{escaped(item['see'])}"
         lines.append(
             f"- **{WORDS[item['severity']]}** {escaped(item['id'])}: {escaped(item['text'])}{remedy}",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from intermodal.report.catalogue import say
+from intermodal.report.chart import percent
 from intermodal.report.domain import Domain, domain
 from intermodal.report.escape import html
 from intermodal.report.figures import finite
@@ -32,7 +34,7 @@ def matrix_html(block: Block) -> str:
         rows.append(f'<tr><th scope="row">{name(texts[0])}</th>{cells}</tr>')
     head = f"<thead><tr>{_corner(block)}{heads}</tr></thead>"
     table = f'<table class="matrix">{caption(block)}{head}<tbody>{"".join(rows)}</tbody></table>'
-    return region(block, table) + _legend(colours) + notes((colours.sentence(), *grid.reasons))
+    return region(block, table) + _legend(colours, block.get("uniform")) + notes((colours.sentence(), *grid.reasons))
 
 
 def matrix_levels(block: Block) -> set[tuple[bool, int]]:
@@ -49,7 +51,7 @@ def matrix_levels(block: Block) -> set[tuple[bool, int]]:
 
 
 def _colours(block: Block) -> Domain:
-    return domain(value for row in block["values"] for value in row)
+    return domain((value for row in block["values"] for value in row), block.get("domain"))
 
 
 def _corner(block: Block) -> str:
@@ -65,9 +67,18 @@ def _cell(value: float | None, shown: str, colours: Domain) -> str:
     return f'<td class="{look}"{where}{exactly(value, shown)}>{shown}</td>'
 
 
-def _legend(colours: Domain) -> str:
+def _legend(colours: Domain, uniform: float | None) -> str:
     if colours.empty:
         return ""
+    mark = said = ""
+    if uniform is not None:
+        place = percent(100 * (uniform - colours.low) / (colours.high - colours.low))
+        ends = f'x1="{place}" x2="{place}" y1="0" y2="100%"'
+        # Dark on light on dark: one of the two strokes stands out from any colour under it.
+        mark = f'<svg width="100%" height="100%"><line class="under" {ends}/><line class="over" {ends}/></svg>'
+        said = f"<em>{html(say('uniform', value=f'{uniform:.3f}'))}</em>"
     strip = "".join(f'<b class="{heat_class(colours.signed, level)}"></b>' for level in _LEGEND)
     low, high = colours.ends()
-    return f'<div class="legend" aria-hidden="true"><span>{low}</span><i>{strip}</i><span>{high}</span></div>'
+    return (
+        f'<div class="legend" aria-hidden="true"><span>{low}</span><i>{strip}{mark}</i><span>{high}</span>{said}</div>'
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from intermodal.report.catalogue import WORDS, say
 from intermodal.report.escape import html
 from intermodal.report.figures import reasons
@@ -33,8 +35,12 @@ def facts_html(block: Block) -> str:
     return f"<dl>{pairs}</dl>" + notes(reasons(value for _, value in block["items"]))
 
 
-def findings_html(block: Block) -> str:
+def findings_html(block: Block, places: Mapping[str, str] | None = None) -> str:
     """Return findings as a list; the severity is a word first and a colour second.
+
+    Args:
+        block: the findings.
+        places: title of each block and where it stands, for the findings that lead to their evidence.
 
     Example:
         >>> findings_html({"kind": "findings", "title": "t", "items": []})
@@ -45,6 +51,9 @@ def findings_html(block: Block) -> str:
         severity = item["severity"]
         head = f'<span class="badge">{WORDS[severity]}</span><code class="id">{html(item["id"])}</code>'
         remedy = f'<p class="remedy"><b>{WORDS["remedy"]}</b>{html(item["remedy"])}</p>' if item.get("remedy") else ""
+        if item.get("see") and places:
+            link = f'<a href="#{places[item["see"]]}">{name(item["see"])}</a>'
+            remedy += f'<p class="see">{WORDS["see"]}{link}</p>'
         items.append(f'<li class="{severity}"><p>{head}</p><p dir="auto">{html(item["text"])}</p>{remedy}</li>')
     return f'<ul class="findings">{"".join(items)}</ul>' if items else f"<p>{WORDS['no_findings']}</p>"
 

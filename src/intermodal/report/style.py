@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from intermodal.report.colours import Theme, colour, ink
+from intermodal.report.viewstyle import VIEW_RULES
 
 THEMES: dict[Theme, dict[str, str]] = {
     "light": {
@@ -20,6 +21,12 @@ THEMES: dict[Theme, dict[str, str]] = {
         "error": "#b3261e",
         "warning": "#8a5000",
         "note": "#0a58ad",
+        "edge": "#7d8793",
+        "c0": "#0a58ad",
+        "c1": "#b35c12",
+        "c2": "#1d7a57",
+        "c3": "#8a3ea8",
+        "c4": "#3c4650",
     },
     "dark": {
         "page": "#14181d",
@@ -34,6 +41,12 @@ THEMES: dict[Theme, dict[str, str]] = {
         "error": "#ff9c92",
         "warning": "#f1bd6c",
         "note": "#86bdff",
+        "edge": "#7b8794",
+        "c0": "#86bdff",
+        "c1": "#f0a25a",
+        "c2": "#66c9a0",
+        "c3": "#d79bf0",
+        "c4": "#c4ccd5",
     },
 }
 
@@ -46,6 +59,11 @@ header,main,footer{max-width:62rem;margin:0 auto;padding:0 1.5rem}
 header{padding-top:3rem}
 h1{font-size:1.875rem;line-height:1.2;letter-spacing:-.015em;font-weight:650;margin:0;text-wrap:balance}
 .subtitle{color:var(--muted);font-size:1.0625rem;margin:.5rem 0 0;max-width:46rem}
+.strip ul{list-style:none;display:flex;flex-wrap:wrap;gap:.375rem .625rem;margin:0;padding:0}
+.strip a{display:inline-block;color:var(--ink);text-decoration:none;border:1px solid var(--rule);
+border-left:3px solid var(--mark);border-radius:4px;padding:.125rem .625rem;min-height:1.75rem;font-size:.875rem}
+.strip a:hover{border-color:var(--mark)}
+header .strip{border:0;padding:0}
 nav{margin-top:1.5rem;padding:.875rem 0;border-block:1px solid var(--rule)}
 nav h2{font-size:.875rem;color:var(--muted);font-weight:500;margin:0 0 .125rem}
 nav ul{list-style:none;margin:0;padding:0;display:flex;flex-wrap:wrap;gap:0 1.5rem}
@@ -104,7 +122,8 @@ dt{color:var(--muted)}dd{margin:0;font-variant-numeric:tabular-nums lining-nums}
 .matrix thead th:first-child{text-align:left;color:var(--muted);padding-left:0}
 .matrix tbody th{position:sticky;left:0;background:var(--page);padding:.25rem .75rem .25rem 0;
 max-width:min(14rem,36vw);min-width:5rem;z-index:1;vertical-align:middle}
-.matrix td{min-width:4rem;height:2.5rem;padding:.25rem .5rem;text-align:center;vertical-align:middle;border-radius:3px}
+.matrix td{min-width:4rem;height:2.5rem;padding:.25rem .5rem;text-align:center;vertical-align:middle;border-radius:3px;
+white-space:nowrap}
 .matrix td.gap{background:repeating-linear-gradient(135deg,var(--quiet) 0 5px,var(--page) 5px 10px);
 box-shadow:inset 0 0 0 1px var(--rule)}
 .asks{display:block;white-space:nowrap}
@@ -125,7 +144,7 @@ pre{margin:0;padding:.875rem 1rem;background:var(--quiet);border-radius:6px;over
 footer{margin-top:3.5rem;margin-bottom:2.5rem;color:var(--muted);font-size:.875rem}
 footer p{border-top:1px solid var(--rule);padding-top:.875rem;max-width:none}
 .tools{display:flex;align-items:center;flex-wrap:wrap;gap:.25rem 1rem;margin:.625rem 0 0;min-height:1.75rem}
-button{font:inherit;font-size:.875rem;color:var(--accent);background:none;border:1px solid var(--rule);
+button{font:inherit;font-size:.875rem;color:var(--accent);background:none;border:1px solid var(--rule);text-align:left;
 border-radius:5px;padding:.125rem .625rem;min-height:1.75rem;cursor:pointer}
 button:hover{border-color:var(--accent)}
 .live{margin:0;color:var(--muted);font-size:.875rem;font-variant-numeric:tabular-nums}
@@ -158,11 +177,12 @@ section{margin-top:1.5rem}tr,li,dl,.legend{break-inside:avoid}h2,caption{break-a
 """
 
 
-def style(levels: Iterable[tuple[bool, int]]) -> str:
+def style(levels: Iterable[tuple[bool, int]], *, views: bool = False) -> str:
     """Return the style sheet with a rule for each heat-map colour that the page uses.
 
     Args:
         levels: pairs (signed, level) as the cells name them.
+        views: with the rules for blocks that one can pick in.
 
     Example:
         >>> ".h255{" in style([(False, 255)]), ".h254{" in style([(False, 255)])
@@ -170,7 +190,8 @@ def style(levels: Iterable[tuple[bool, int]]) -> str:
     """
     used = sorted(set(levels))
     dark = f"{_variables('dark')}{_heat(used, 'dark')}"
-    return f"{_variables('light')}{_RULES}{_heat(used, 'light')}@media screen and (prefers-color-scheme:dark){{{dark}}}"
+    rules = _RULES + (VIEW_RULES if views else "")
+    return f"{_variables('light')}{rules}{_heat(used, 'light')}@media screen and (prefers-color-scheme:dark){{{dark}}}"
 
 
 def heat_class(signed: bool, level: int) -> str:

@@ -15,6 +15,7 @@ from intermodal.report.spans import span_notes, span_scale
 from intermodal.report.textgrid import lay_out
 from intermodal.report.textplot import bar_lines, interval_lines
 from intermodal.report.validating import Block, Report, validate
+from intermodal.report.views import VIEWS, parts_of
 
 _BOLD, _DIM, _RED, _YELLOW, _CYAN = "1", "2", "31", "33", "36"
 _SEVERITY = {"error": _RED, "warning": _YELLOW, "note": _CYAN}
@@ -47,7 +48,8 @@ def to_text(report: Report, *, width: int = 80, color: bool = False) -> str:
     paint: _Paint = (lambda text, code: f"\033[{code}m{text}\033[0m") if color else (lambda text, code: text)
     parts = [_title(report, width, paint)]
     for block in report["blocks"]:
-        lines = _BLOCKS[block["kind"]](block, width, paint)
+        draw = _view if block["kind"] in VIEWS else _BLOCKS[block["kind"]]
+        lines = draw(block, width, paint)
         parts.append("\n".join(_heading(block, width, paint) + lines))
     return "\n\n".join(parts) + "\n"
 
@@ -73,6 +75,16 @@ def _heading(block: Block, places: int, paint: _Paint) -> list[str]:
 
 def _notes(notes: tuple[str, ...], places: int, paint: _Paint) -> list[str]:
     return [paint(line, _DIM) for note in notes for line in wrap(plain(note), places)[0]]
+
+
+def _view(view: Block, places: int, paint: _Paint) -> list[str]:
+    lines: list[str] = []
+    for block in (part.block for part in parts_of(view) if part.everywhere):
+        titled = block.get("title") and block["title"] != view["title"]
+        lines += [""] if lines else []
+        lines += _heading(block if titled else {**block, "title": None}, places, paint)
+        lines += _BLOCKS[block["kind"]](block, places, paint)
+    return lines
 
 
 def _text(block: Block, places: int, paint: _Paint) -> list[str]:
@@ -114,7 +126,7 @@ def _table(block: Block, places: int, paint: _Paint) -> list[str]:
 
 def _matrix(block: Block, places: int, paint: _Paint) -> list[str]:
     grid = grid_of(block)
-    colours = domain(value for row in block["values"] for value in row)
+    colours = domain((value for row in block["values"] for value in row), block.get("domain"))
     rows = tuple(
         (texts[0], *(f"{text} {_shade(value, colours)}" for text, value in zip(texts[1:], row[1:], strict=True)))
         for texts, row in zip(grid.rows, grid.values, strict=True)
@@ -152,6 +164,7 @@ def _findings(block: Block, places: int, paint: _Paint) -> list[str]:
         mark = paint(WORDS[severity].upper(), _SEVERITY[severity])
         lines += [f"{mark}  {line}" for line in wrap(plain(item["id"]), places - len(severity) - 2)[0][:1]]
         texts = [item["text"]] + ([WORDS["remedy"] + item["remedy"]] if item.get("remedy") else [])
+        texts += [WORDS["see"] + item["see"]] if item.get("see") else []
         lines += ["  " + line for text in texts for line in wrap(plain(text), places - 2)[0]]
     return lines or [WORDS["no_findings"]]
 

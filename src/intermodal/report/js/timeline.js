@@ -1,0 +1,353 @@
+// When a word looks where: a row per word over seconds, drawn only while it is on the screen.
+
+const LINE = 28, TALL = 22;
+
+function halfFloat(bits) {
+  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+}
+
+// Little-endian float32 or float16 in base64; a gap is a NaN.
+function unpacked({ bits, data }) {
+  const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+  const seen = new DataView(bytes.buffer), count = (bytes.length * 8) / bits;
+  return Float32Array.from({ length: count }, (_, i) =>
+    (bits === 32 ? seen.getFloat32(4 * i, true) : halfFloat(seen.getUint16(2 * i, true))));
+}
+
+// A time to a hundredth, or finer where the frame is finer.
+const timeOf = (value, span) =>
+  figure(value, span > 0 ? Math.max(2, Math.min(6, 1 - Math.floor(Math.log10(span) + 1e-6))) : 2);
+const whenOf = ([start, end]) => say("time_span", { start: timeOf(start, end - start), end: timeOf(end, end - start) });
+
+class Track {
+  // One item: its weights, its even share, where its frames lie.
+  constructor(item) {
+    this.item = item;
+    this.words = item.words;
+    this.times = item.times;
+    this.frames = item.times.length;
+    this.weights = unpacked(item.weights);
+    this.first = Math.min(...item.times.map((t) => t[0]));
+    this.last = Math.max(...item.times.map((t) => t[1]));
+    if (!(this.last > this.first)) this.last = this.first + 1;
+    this.seen = this.words.map((_, w) => this.row(w).reduce((n, v) => n + Number.isFinite(v), 0));
+    this.peak = 1;
+    this.words.forEach((_, w) => this.row(w).forEach((v) => { this.peak = Math.max(this.peak, v * this.seen[w] || 0); }));
+  }
+
+  row(word) { return this.weights.subarray(word * this.frames, (word + 1) * this.frames); }
+
+  frameAt(time) {
+    const inside = this.times.findIndex(([start, end]) => start <= time && time <= end);
+    if (inside >= 0) return inside;
+    const gaps = this.times.map(([start, end]) => Math.max(start - time, time - end));
+    return gaps.indexOf(Math.min(...gaps));
+  }
+
+  // What a row draws: a bar per frame, or where frames are finer than `places`, the largest of each place.
+  bars(word, from, to, places) {
+    const row = this.row(word), scale = places / (to - from), bars = [];
+    if (this.inside(from, to) <= places) {
+      this.times.forEach(([start, end], k) => {
+        if (end >= from && start <= to) bars.push([(start - from) * scale, Math.max(1, (end - start) * scale), row[k]]);
+      });
+      return bars;
+    }
+    const best = new Array(places).fill(null);
+    this.times.forEach(([start, end], k) => {
+      if (end < from || start > to) return;
+      const a = Math.max(0, Math.floor((start - from) * scale));
+      const b = Math.max(a, Math.min(places - 1, Math.ceil((end - from) * scale) - 1));
+      for (let at = a; at <= b; at += 1) {
+        if (best[at] === null || row[k] > best[at] || Number.isNaN(best[at])) best[at] = row[k];
+      }
+    });
+    best.forEach((value, at) => { if (value !== null) bars.push([at, 1, value]); });
+    return bars;
+  }
+
+  inside(from, to) { return this.times.reduce((n, [start, end]) => n + (end >= from && start <= to), 0); }
+}
+
+views.timeline = (view, data) => {
+  if (!data.items.length) return;
+  const host = make("div", { class: "part", "data-part": "time" });
+  const speak = speaker(host);
+  view.prepend(host);
+  const bar = pickers(view, words.choose);
+  const tracks = new Map();
+  const item = pick(bar, words.sample, data.items.map((one, i) => [i, one.id || String(i + 1)]), open);
+  const wordLabel = make("label", {}, make("span", {}, data.query));
+  const word = make("select");
+  wordLabel.append(word);
+  bar.append(wordLabel);
+  word.addEventListener("change", () => { seek(track.item.top[Number(word.value)][0]?.[0] ?? frame, true); });
+
+  const from = make("input", { type: "number", step: "any" }), to = make("input", { type: "number", step: "any" });
+  bar.append(make("label", {}, make("span", {}, say("from", { unit: data.unit })), from),
+    make("label", {}, make("span", {}, say("to", { unit: data.unit })), to),
+    button(words.whole, () => show(track.first, track.last)));
+  for (const input of [from, to]) {
+    input.addEventListener("change", () => {
+      const [a, b] = [Number(from.value), Number(to.value)].sort((one, other) => one - other);
+      show(a, b);
+    });
+  }
+
+  const table = make("table", { class: "chart time" });
+  const region = make("div", { class: "region tall", role: "region", tabindex: 0 }, table);
+  const slider = make("input", { type: "range", min: 0, step: 1 });
+  slider.addEventListener("input", () => seek(Number(slider.value)));
+  const sliding = make("label", { class: "slide" }, make("span", {}, words.frame), slider);
+  const told = make("p", { class: "told" }), share = make("p", { class: "told" }), how = make("div", { class: "notes" });
+  const best = make("div", { class: "best" });
+  host.append(region, sliding, told, share, best, how);
+  const full = make("div", { class: "part again", "data-part": "word" });
+  view.append(full);
+
+  let track = null, frame = 0, low = 0, high = 1, rows = [], dragging = null;
+
+  function open() {
+    const at = Number(item.value);
+    if (!tracks.has(at)) tracks.set(at, new Track(data.items[at]));
+    track = tracks.get(at);
+    view.querySelectorAll(":scope > [data-part^=item]").forEach((one) => one.toggleAttribute("data-other", one.dataset.part !== "item" + at));
+    word.replaceChildren(...track.words.map((text, i) => make("option", { value: i }, text || "“”")));
+    slider.max = Math.max(0, track.frames - 1);
+    region.setAttribute("aria-label", say("time_region", { item: data.items[at].id }));
+    [low, high] = [track.first, track.last];
+    build();
+    const peaks = track.item.top.map((top) => (top.length ? top[0][1] : -Infinity));
+    word.value = String(Math.max(0, peaks.indexOf(Math.max(...peaks))));
+    show(low, high);
+    if (track.words.length && track.frames) seek(track.item.top[Number(word.value)][0]?.[0] ?? 0);
+  }
+
+  function build() {
+    const heads = make("tr", {}, make("th", { scope: "col", class: "name" }, data.query),
+      make("th", { scope: "col", class: "plot" }, make("span", {}, data.context + " (" + data.unit + ")")),
+      make("th", { scope: "col", class: "r num" }, words.most));
+    rows = track.words.map((text, w) => {
+      const canvas = make("canvas", { role: "img", height: LINE });
+      const top = track.item.top[w][0];
+      canvas.setAttribute("aria-label", top ? summary(w) : say("no_weights", { word: named(text) }));
+      const head = shape("line", { class: "playhead", y1: 0, y2: "100%" });
+      const plot = make("td", { class: "plot" }, canvas, shape("svg", { "aria-hidden": "true" }, head));
+      const line = make("tr", {}, make("th", { scope: "row" }, make("bdi", {}, text)), plot,
+        make("td", { class: "r", "data-v": top ? track.times[top[0]][0] : "" }, top ? whenOf(track.times[top[0]]) : words.missing));
+      return { canvas, line, plot, head, drawn: false };
+    });
+    const foot = make("tr", { "aria-hidden": "true" }, make("td"), make("td", { class: "plot" },
+      shape("svg", { width: "100%", height: "100%", class: "axis" })), make("td"));
+    table.replaceChildren(make("caption", {}, make("span", { class: "sr" }, say("time_region", { item: track.item.id }))),
+      make("thead", {}, heads), make("tbody", {}, ...rows.map((row) => row.line)), make("tfoot", {}, foot));
+    rows.forEach((row, w) => {
+      watch.observe(row.canvas);
+      row.plot.addEventListener("pointerdown", (event) => {
+        word.value = String(w);
+        dragging = { start: timeUnder(event, row), row };
+        row.plot.setPointerCapture(event.pointerId);
+      });
+      row.plot.addEventListener("pointerup", (event) => {
+        if (!dragging) return;
+        const end = timeUnder(event, row), begun = dragging.start;
+        dragging = null;
+        if (Math.abs(end - begun) < (high - low) / 100) seek(track.frameAt(begun), true);
+        else { show(Math.min(begun, end), Math.max(begun, end)); seek(frame, true); }
+      });
+    });
+  }
+
+  function timeUnder(event, row) {
+    const { left, width } = row.canvas.getBoundingClientRect();
+    return low + (Math.max(0, Math.min(width, event.clientX - left)) / width) * (high - low);
+  }
+
+  function show(a, b) {
+    if (!(b > a)) [a, b] = [track.first, track.last];
+    [low, high] = [Math.max(track.first, a), Math.min(track.last, b)];
+    if (!(high > low)) [low, high] = [track.first, track.last];
+    from.value = String(Number(low.toPrecision(9)));
+    to.value = String(Number(high.toPrecision(9)));
+    rows.forEach((row) => { row.drawn = false; if (row.near) paintRow(row); });
+    const scale = axis(low, high, Math.max(3, Math.round(table.querySelector(".axis").clientWidth / 90)));
+    table.querySelector(".axis").replaceChildren(...scale.ticks.map((tick, i) => shape("text",
+      { x: percent(scale.at(tick)), y: 18, class: scale.ticks.length > 3 && i % 2 ? "odd" : null }, scale.labels[i])));
+    point();
+  }
+
+  function paintRow(row) {
+    const w = rows.indexOf(row), { canvas } = row;
+    const width = Math.max(1, Math.round(row.plot.clientWidth - 14)), ratio = window.devicePixelRatio || 1;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(LINE * ratio);
+    canvas.dataset.width = String(width);
+    const pen = canvas.getContext("2d");
+    const look = getComputedStyle(row.plot);
+    const [bar, gap, line] = ["--bar", "--hatch", "--span"].map((key) => look.getPropertyValue(key).trim());
+    pen.scale(ratio, ratio);
+    for (const [start, end] of track.item.truth || []) {
+      const x = ((start - low) / (high - low)) * width;
+      pen.fillStyle = line;
+      pen.globalAlpha = 0.18;
+      pen.fillRect(x, 0, ((end - start) / (high - low)) * width, LINE);
+      pen.globalAlpha = 1;
+      pen.fillRect(x, 0, Math.max(1, ((end - start) / (high - low)) * width), 3);
+    }
+    for (const [x, wide, value] of track.bars(w, low, high, width)) {
+      if (Number.isFinite(value)) {
+        const tall = (value * track.seen[w] * TALL) / track.peak;
+        pen.fillStyle = bar;
+        pen.fillRect(x, LINE - tall, wide, tall);
+      } else {
+        pen.fillStyle = gap;
+        for (let y = LINE - 12; y < LINE; y += 4) pen.fillRect(x, y, wide, 1);
+      }
+    }
+    pen.fillStyle = look.color;
+    pen.globalAlpha = 0.45;
+    pen.fillRect(0, LINE - TALL / track.peak, width, 1); // the even share
+    row.drawn = true;
+  }
+
+  const watch = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const row = rows.find((one) => one.canvas === target);
+      if (!row) continue;
+      row.near = isIntersecting;
+      if (isIntersecting && !row.drawn) paintRow(row);
+    }
+  }, { rootMargin: "200px" });
+  const again = () => rows.forEach((row) => { row.drawn = false; if (row.near) paintRow(row); });
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+    window.matchMedia(query).addEventListener("change", again);
+  }
+  new ResizeObserver(again).observe(region);
+
+  function summary(w) {
+    const [k, value] = track.item.top[w][0];
+    return say("time_most", { word: named(track.words[w]), when: whenOf(track.times[k]), unit: data.unit,
+      weight: figure(Number(value), 4), uniform: figure(1 / track.seen[w], 4) });
+  }
+
+  function weightAt(w, k) {
+    const exact = track.item.top[w].find(([at]) => at === k);
+    const value = exact ? Number(exact[1]) : track.row(w)[k];
+    return Number.isNaN(value) ? null : value;
+  }
+
+  function point() {
+    const time = track.frames ? (track.times[frame][0] + track.times[frame][1]) / 2 : low;
+    const place = (100 * (time - low)) / (high - low);
+    for (const { head, line } of rows) {
+      head.setAttribute("x1", percent(place));
+      head.setAttribute("x2", percent(place));
+      head.toggleAttribute("hidden", place < 0 || place > 100);
+      line.classList.remove("hit");
+    }
+    if (rows.length) rows[Number(word.value)].line.classList.add("hit");
+  }
+
+  function seek(k, tell = false) {
+    if (!track.words.length || !track.frames) return;
+    frame = k;
+    slider.value = String(k);
+    const w = Number(word.value), value = weightAt(w, k);
+    const gaps = { word: named(track.words[w]), when: whenOf(track.times[k]), unit: data.unit, weight: figure(value, 4),
+      times: value === null ? words.missing : figure(value * track.seen[w], 2) };
+    told.textContent = say("time_at", gaps);
+    told.dataset.frame = String(k);
+    told.dataset.v = value === null ? "" : String(value);
+    slider.setAttribute("aria-valuetext", gaps.when + " " + data.unit + ", " + gaps.weight);
+    const inside = track.times.reduce((sum, [a, b], at) => {
+      const one = track.row(w)[at];
+      return (a + b) / 2 >= low && (a + b) / 2 <= high && Number.isFinite(one) ? [sum[0] + one, sum[1] + 1] : sum;
+    }, [0, 0]);
+    const whole = low === track.first && high === track.last;
+    share.textContent = whole ? "" : say("time_share", { share: figure(inside[0], 4), word: named(track.words[w]),
+      from: timeOf(low, high - low), to: timeOf(high, high - low), unit: data.unit,
+      even: figure(track.seen[w] ? inside[1] / track.seen[w] : null, 4) });
+    point();
+    bestTable(w);
+    notes(w);
+    if (view.classList.contains("tables")) fullTable();
+    if (tell) speak(track.item.top[w].length && track.item.top[w][0][0] === k ? summary(w) : told.textContent);
+  }
+
+  function bestTable(w) {
+    const made = track.item.top[w].map(([k, value], i) => make("li", {}, button(
+      say("time_top", { i: i + 1, when: whenOf(track.times[k]), unit: data.unit, weight: figure(Number(value), 4),
+        times: figure(Number(value) * track.seen[w], 2) }), () => seek(k, true))));
+    const held = best.contains(document.activeElement);
+    const at = held ? [...best.querySelectorAll("button")].indexOf(document.activeElement) : -1;
+    best.replaceChildren(make("p", {}, say("time_best", { word: named(track.words[w]) })), make("ol", {}, ...made));
+    if (at >= 0) best.querySelectorAll("button")[Math.min(at, made.length - 1)].focus();
+  }
+
+  function notes(w) {
+    const lines = [say("time_bar", { peak: figure(track.peak, 1) })];
+    const width = Number(rows[w].canvas.dataset.width || 0);
+    const count = track.inside(low, high);
+    if (width && count > width) lines.push(say("time_bins", { frames: count.toLocaleString("en"), bins: width }));
+    if (track.seen[w] < track.frames) lines.push(say("time_gaps", { count: track.frames - track.seen[w] }));
+    if ((track.item.truth || []).length) lines.push(say("time_truth_drawn", { spans: track.item.truth.map(whenOf).join("; "), unit: data.unit }));
+    if (track.item.weights.bits === 16) lines.push(say("time_half", { drift: track.item.weights.drift.toExponential(0) }));
+    how.replaceChildren(...lines.map((text) => make("p", {}, text)));
+  }
+
+  // Every frame of the word that is picked; the numbers that a canvas cannot tell.
+  function fullTable() {
+    const w = Number(word.value), numbers = track.row(w);
+    const cell = (text, raw) => make("td", { class: "r", "data-v": raw }, text);
+    const lines = track.times.map((span, k) => {
+      const value = weightAt(w, k);
+      return make("tr", {}, cell(timeOf(span[0], span[1] - span[0]), span[0]), cell(timeOf(span[1], span[1] - span[0]), span[1]),
+        cell(figure(value, 6), value ?? ""), cell(Number.isNaN(numbers[k]) ? words.missing : figure(value * track.seen[w], 2), ""));
+    });
+    const title = say("time_word", { word: named(track.words[w]) });
+    const whole = make("table", { class: "data" }, make("caption", {}, make("span", { class: "sr" }, title)),
+      make("thead", {}, make("tr", {}, ...[words.start, words.end, words.weight, words.times_uniform].map((head) =>
+        make("th", { scope: "col", class: "r" }, head)))), make("tbody", {}, ...lines));
+    full.replaceChildren(make("h3", {}, title), make("div",
+      { class: "region tall", role: "region", tabindex: 0, "aria-label": title }, whole));
+    copying(whole);
+  }
+
+  function everything() {
+    return { ...data, items: data.items.map((one) => {
+      const numbers = unpacked(one.weights), count = one.times.length;
+      return { ...one, weights: one.words.map((_, w) => Array.from(numbers.subarray(w * count, (w + 1) * count),
+        (v) => (Number.isNaN(v) ? null : v))) };
+    }) };
+  }
+
+  function picture() {
+    const left = 180, wide = 720, size = { width: left + wide + 16, height: LINE * rows.length + 48 };
+    const made = shape("svg", { ...size, "font-family": "sans-serif", "font-size": 13 },
+      shape("rect", { ...size, fill: colourOf("--page") }));
+    const ink = { fill: colourOf("--ink"), "dominant-baseline": "central" };
+    rows.forEach((row, w) => {
+      const y = 8 + LINE * w, letters = [...track.words[w]];
+      const text = letters.length > 22 ? letters.slice(0, 21).join("") + "…" : track.words[w];
+      made.append(shape("text", { x: left - 12, y: y + LINE / 2, "text-anchor": "end", ...ink }, text));
+      for (const [x, width, value] of track.bars(w, low, high, wide)) {
+        if (!Number.isFinite(value)) continue;
+        const tall = (value * track.seen[w] * TALL) / track.peak;
+        made.append(shape("rect", { x: left + x, y: y + LINE - tall, width, height: tall, fill: colourOf("--bar"), "data-v": value }));
+      }
+    });
+    const scale = axis(low, high);
+    scale.ticks.forEach((tick, i) => made.append(shape("text", { x: left + (scale.at(tick) * wide) / 100,
+      y: LINE * rows.length + 26, "text-anchor": "middle", ...ink }, scale.labels[i])));
+    return new XMLSerializer().serializeToString(made);
+  }
+
+  const buttons = tools(region);
+  savingJson(buttons, view, everything);
+  before(buttons, button(words.save_svg, () => save(titled(view), "svg", "image/svg+xml", picture())));
+  before(buttons, tablesButton(view, () => { if (track.words.length && track.frames) fullTable(); }));
+  open();
+  if (rows.length) copying(table);
+};
