@@ -81,6 +81,16 @@ class Outcome:
         rest = np.take_along_axis(said, order[None, :, 1:], -1)
         return np.asarray(of_first - torch.from_numpy(rest).logsumexp(-1).numpy())
 
+    def score(self, said: np.ndarray) -> float:
+        """Accuracy, or R2 averaged over the outputs that vary (NaN where none does): said (N, ...), of `loss`."""
+        assert self.target is not None
+        if self.classes is not None:
+            return float((said.argmax(-1) == self.target).mean())
+        target, wrong = self.target.reshape(len(said), -1), (said - self.target).reshape(len(said), -1)
+        spread = np.square(target - target.mean(0)).sum(0)
+        varies = spread > 0
+        return float(np.mean(1 - np.square(wrong).sum(0)[varies] / spread[varies])) if varies.any() else float("nan")
+
     def _loss(self, said: np.ndarray, rows: np.ndarray) -> np.ndarray:
         assert self.target is not None
         target = self.target[rows]
