@@ -51,7 +51,7 @@ def of_torch(module: nn.MultiheadAttention, args: tuple[Any, ...], kwargs: Mappi
     if query.is_nested:  # samples of their own lengths: padded here, and a place that is not there asks nobody
         query, there = _padded(query)
         key, key_there = (query, there) if given["key"] is given["query"] else _padded(key)
-    axes = (0, None) if query.ndim == 2 else (1, 0) if module.batch_first else (0, 1)
+    sequence, batch = (0, None) if query.ndim == 2 else (1, 0) if module.batch_first else (0, 1)
     if query.ndim == 2:
         query, key = query[None], key[None]
     elif not module.batch_first:
@@ -65,7 +65,7 @@ def of_torch(module: nn.MultiheadAttention, args: tuple[Any, ...], kwargs: Mappi
         nested = there[:, None, :, None] & key_there[:, None, None]
         keep = nested if keep is None else keep & nested
     weights = _weights(q, k, keep, bias)
-    return [Recomputed(weights, kind, keep, *axes, tuple(masks.used), appended, tuple(masks.notes))]
+    return [Recomputed(weights, kind, keep, sequence, batch, tuple(masks.used), appended, tuple(masks.notes))]
 
 
 def of_encoder_layer(
@@ -150,7 +150,7 @@ def _project(module: nn.MultiheadAttention, query: Tensor, key: Tensor) -> tuple
     if module.add_zero_attn:
         k = F.pad(k, (0, 0, 0, 1))
         appended.append("zero")
-    q, k = (x.unflatten(-1, (module.num_heads, -1)).transpose(1, 2) for x in (q, k))
+    q, k = (x.reshape(*x.shape[:-1], module.num_heads, -1).transpose(1, 2) for x in (q, k))
     return q, k, tuple(appended)
 
 

@@ -1,0 +1,161 @@
+"""Run a model of this package on samples, and keep what its layers saw.
+
+Shapes: B samples, P = members x B passes (member by member), S tokens of all modalities, H heads, M modalities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from intermodal.errors import InputError
+from intermodal.explain.provenance import Provenance
+from intermodal.explain.watching import leave, listen
+from intermodal.nn.fused import Fused, or_all
+from intermodal.nn.network import FusionNetwork
+from intermodal.spec import Edge
+
+
+@dataclass(frozen=True)
+class Run:
+    """One batch, as the network saw it.
+
+    Attributes:
+        network: what ran.
+        fused: what it returned.
+        outputs: (B, members, O) where the module has a head; otherwise None.
+        tokens: (P, S, d) as they were pooled, in the graph of the result.
+        there: bool (P, S), which tokens are there.
+        places: modality -> where its tokens lie.
+    """
+
+    network: FusionNetwork
+    fused: Fused
+    outputs: Tensor | None
+    tokens: Tensor
+    there: Tensor
+    places: dict[str, slice]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(M,) the modalities, those that are in no sample too."""
+        return self.network.names
+
+    @property
+    def has(self) -> Tensor:
+        """Bool (B, M): which modalities a sample has, or a learned token in their place."""
+        n = len(self.there) // self.network.n_members
+        found = torch.zeros(n, len(self.names), dtype=torch.bool)
+        for name, place in self.places.items():
+            found[:, self.names.index(name)] = self.there[:n, place].any(1)
+        return found
+
+    @property
+    def provenance(self) -> Provenance:
+        """What was read."""
+        n, training = len(self.network.layers), self.network.training
+        members = f" each, over {self.network.n_members} members" if self.network.n_members > 1 else ""
+        heads = f"mean of {self.n_heads}{members}"
+        notes = ("the model was in training mode: what dropout left out is not in it",) if training else ()
+        dtype = str(self.tokens.dtype).removeprefix("torch.")
+        return Provenance(f"1 to {n}" if n > 1 else str(n), "joint", training, dtype, heads, notes)
+
+    @property
+    def n_heads(self) -> int:
+        """H, of one member; 1 without attention."""
+        assert isinstance(self.fused.weights, list)
+        heads = next((w.shape[1] for layer in self.fused.weights for w in layer.values()), self.network.n_members)
+        return heads // self.network.n_members
+
+    def averaged(self) -> list[dict[Edge, Tensor]]:
+        """For each layer edge -> (P, Q, K) in float64, on the processor, heads averaged."""
+        assert isinstance(self.fused.weights, list)
+        k, h = self.network.n_members, self.n_heads
+        return [
+            {
+                e: w.detach().double().cpu().unflatten(1, (k, h)).mean(2).transpose(0, 1).flatten(0, 1)
+                for e, w in layer.items()
+            }
+            for layer in self.fused.weights
+        ]
+
+    def in_order(self, blocks: Tensor) -> Tensor:
+        """(..., m, m) over the modalities that have a place -> (..., M, M), zeros for the others."""
+        at = torch.tensor([self.names.index(name) for name in self.places])
+        full = blocks.new_zeros(*blocks.shape[:-2], len(self.names), len(self.names))
+        full[..., at[:, None], at] = blocks
+        return full
+
+    def over_members(self, passes: Tensor) -> Tensor:
+        """(P, ...) -> (B, ...), the mean over the members."""
+        return passes.unflatten(0, (self.network.n_members, -1)).mean(0)
+
+
+def runs(model: Any, X: Any, batch_size: int, *, gradients: bool = False) -> Iterator[Run]:
+    """Run a model on samples, batch by batch.
+
+    Args:
+        model: a fitted estimator, or a module that is or holds a `FusionNetwork`.
+        X: samples for an estimator; `x` or `(x, present)` as tensors for a module.
+        batch_size: samples of a batch.
+        gradients: keep the graph from the inputs to the outputs.
+
+    Raises:
+        InputError: the model holds no `FusionNetwork`, or there is no sample.
+    """
+    module, batches = _prepared(model, X, batch_size)
+    network = module if isinstance(module, FusionNetwork) else getattr(module, "network", None)
+    if not isinstance(network, FusionNetwork):
+        raise InputError(
+            f"a fitted estimator, a FusionNetwork or a module that holds one as .network is read, however: "
+            f"{type(model).__name__}; for any other model, capture records its attention"
+        )
+    for x, present in batches:
+        with torch.inference_mode(False), torch.set_grad_enabled(gradients):
+            yield _run(module, network, x, present, gradients)
+
+
+def _run(
+    module: nn.Module, network: FusionNetwork, x: Mapping[str, Tensor], present: Mapping[str, Tensor], gradients: bool
+) -> Run:
+    if gradients:  # frozen weights too have a gradient then: it starts at the inputs
+        x = {name: values.clone().requires_grad_() for name, values in x.items()}
+    pooled: list[Any] = []
+
+    def before_pooling(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[[], None]:
+        pooled.append(args)
+        return lambda: None
+
+    # What a network returns are copies of its tokens, and not which of them are there: the pool is told both.
+    listen(network.pool, before_pooling)
+    try:
+        answer = module(x, present, need_weights="layers")
+    finally:
+        leave(network.pool, before_pooling)
+    tokens, there, places = pooled[-1]
+    fused, outputs = (answer, None) if isinstance(answer, Fused) else (answer.fused, answer.outputs)
+    return Run(network, fused, outputs, tokens, or_all(there, tokens).cpu(), dict(places))
+
+
+def _prepared(model: Any, X: Any, batch_size: int) -> tuple[Any, Iterator[tuple[Any, Any]]]:
+    if hasattr(model, "prepared"):
+        module, feed = model.prepared(X)
+        if len(feed) == 0:
+            raise InputError("at least one sample is read, however: X holds none")
+        return module, (feed.batch(rows) for rows in feed.in_order(np.arange(len(feed)), batch_size))
+    x, present = X if isinstance(X, tuple) else (X, None)
+    if not isinstance(x, Mapping) or not all(isinstance(v, Tensor) for v in x.values()) or not x:
+        raise InputError("a module reads x, name -> tensor, or (x, present), however: X is something else")
+    n = min(len(v) for v in x.values())
+    if n == 0:
+        raise InputError("at least one sample is read, however: X holds none")
+
+    def cut(side: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
+        return {name: values[i : i + batch_size] for name, values in side.items()}
+
+    return model, ((cut(x, i), cut(present or {}, i)) for i in range(0, n, batch_size))
