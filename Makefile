@@ -6,4 +6,5 @@ demo:
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e . && .venv/bin/intermodal demo
 
 test:
+	.ci/browser
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]' && .venv/bin/python -m pytest

@@ -52,6 +52,7 @@ WORDS: dict[str, str] = {
     "strip_gaps_one": "1 number in “{title}” is not finite (NaN or ∞).",
     "strip_gaps": "{count} numbers in “{title}” are not finite (NaN or ∞).",
     "see": "See: ",
+    "as_text": "The same as text",
     "large": "It is large: a browser may open it slowly. Fewer samples make it smaller.",
     "uniform": "even share {value}",
     "layer": "layer",

@@ -58,10 +58,10 @@ SPOKEN: dict[str, str] = {key: WORDS[key] for key in _SHARED} | {
     "time_bar": "A full bar is {peak} × even share; the thin line is the even share. A click goes to a moment, "
     "dragging picks a stretch.",
     "time_bins": "{frames} frames are drawn in {bins} places; each place shows its largest weight.",
-    "time_gaps": "{count} frames have no weight; they are hatched.",
+    "time_gaps": "Frames without a weight, hatched: {count}.",
     "time_truth_drawn": "The band marks the annotated time: {spans} {unit}.",
     "time_half": "The page keeps these weights in 16 bits; a row's sum moved by at most {drift}. The largest of each "
-    "word are kept whole.",
+    "word keep nine digits.",
     "time_word": "Every frame for {word}",
     "scale": "divide by √{d}",
     "reset": "Start again",

@@ -178,9 +178,11 @@ views.timeline = (view, data) => {
     point();
   }
 
+  const widthOf = (row) => Math.max(1, Math.round(row.plot.clientWidth - 14));
+
   function paintRow(row) {
     const w = rows.indexOf(row), { canvas } = row;
-    const width = Math.max(1, Math.round(row.plot.clientWidth - 14)), ratio = window.devicePixelRatio || 1;
+    const width = widthOf(row), ratio = window.devicePixelRatio || 1;
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(LINE * ratio);
     canvas.dataset.width = String(width);
@@ -288,7 +290,7 @@ views.timeline = (view, data) => {
 
   function notes(w) {
     const lines = [say("time_bar", { peak: figure(track.peak, 1) })];
-    const width = Number(rows[w].canvas.dataset.width || 0);
+    const width = widthOf(rows[w]);
     const count = track.inside(low, high);
     if (width && count > width) lines.push(say("time_bins", { frames: count.toLocaleString("en"), bins: width }));
     if (track.seen[w] < track.frames) lines.push(say("time_gaps", { count: track.frames - track.seen[w] }));
