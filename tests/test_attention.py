@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from intermodal.attention import attend, causal_keep, keep_4d, mass
 from intermodal.errors import InputError, MaskError, ShapeError
 
-B, H, Q, K, D = 2, 3, 5, 11, 7
-FEW = 5  # keys: fewer than D, so that the scores are written out; K keys go through the fused kernel
+B, H, Q, K, D = 2, 3, 5, 19, 7
+FEW = 5  # keys: so few that the scores are written out; K keys go through the fused kernel
 
 
 def qkv(n_keys: int = K, e: int = D, dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, ...]:
@@ -182,6 +182,21 @@ def test_nan_in_a_kept_place_stays_visible_under_a_padding_mask(n_keys: int, nee
         assert output[1, 0, :, 0].isnan().all()
         assert output[0].isfinite().all()
         assert output[1, 1:].isfinite().all()
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_broken_query_stays_visible_whatever_the_number_of_keys(broken: float, dtype: torch.dtype) -> None:
+    for n_keys in range(1, 35):
+        q, k, v = qkv(n_keys, dtype=dtype)
+        q[1, 2, 3, 1] = broken
+        for keep in (None, torch.ones(B, 1, n_keys, dtype=torch.bool)):
+            for need_weights in (False, True):
+                output, weights = attend(q, k, v, keep=keep, need_weights=need_weights)
+                assert output[1, 2, 3].isnan().all() and output.isnan().sum() == D
+                assert weights is None or weights[1, 2, 3].isnan().all()
+            shares = mass(q, k, torch.arange(n_keys) % 3, 3, keep=keep)
+            assert shares[1, 2, 3].isnan().all() and shares.isnan().sum() == 3
 
 
 @pytest.mark.parametrize("n_keys", [K, FEW])
@@ -396,7 +411,7 @@ MASKS = [
     *(
         (
             torch.ones(shape, dtype=torch.bool),
-            "keep is (B, K), (Q, K), (B, Q, K) or (B, H, Q, K) with (B, H, Q, K) = (2, 3, 5, 11), however: "
+            "keep is (B, K), (Q, K), (B, Q, K) or (B, H, Q, K) with (B, H, Q, K) = (2, 3, 5, 19), however: "
             f"tuple(keep.shape)={shape}",
         )
         for shape in [(K,), (K, B), (B, 1), (7, K), (B * H, Q, K), (B, Q, H, K), (B, H, Q, K, 1)]
@@ -417,7 +432,7 @@ def test_a_mask_that_reads_both_ways_is_refused() -> None:
     with pytest.raises(MaskError) as caught:
         attend(q, k, v, keep=keep)
     assert str(caught.value) == (
-        "keep of two axes is (B, K) or (Q, K), however: both fit here, tuple(keep.shape)=(5, 11), B=5, Q=5; "
+        "keep of two axes is (B, K) or (Q, K), however: both fit here, tuple(keep.shape)=(5, 19), B=5, Q=5; "
         "pass keep[:, None] for (B, K) or keep[None] for (Q, K)"
     )
     one_way = attend(q, k, v, keep=keep[:, None]).output
@@ -638,9 +653,9 @@ SEGMENTS = [
     (torch.zeros(K, dtype=torch.bool), 3, InputError,
      "segments is an int tensor, the segment of each key, however: segments.dtype=torch.bool"),
     (torch.zeros(Q, dtype=torch.long), 3, ShapeError,
-     "segments is (K,) or (B, K) with B=2, K=11, however: tuple(segments.shape)=(5,)"),
+     "segments is (K,) or (B, K) with B=2, K=19, however: tuple(segments.shape)=(5,)"),
     (torch.zeros(K, B, dtype=torch.long), 3, ShapeError,
-     "segments is (K,) or (B, K) with B=2, K=11, however: tuple(segments.shape)=(11, 2)"),
+     "segments is (K,) or (B, K) with B=2, K=19, however: tuple(segments.shape)=(19, 2)"),
     (torch.full((K,), 3), 3, InputError, "segments are 0 to 2, or -1 for none, however: segment 3"),
     (torch.full((K,), -2), 3, InputError, "segments are 0 to 2, or -1 for none, however: segment -2"),
     (torch.full((K,), -1), 0, InputError, "there is at least one segment, however: n_segments=0"),

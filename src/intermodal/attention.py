@@ -20,6 +20,8 @@ from intermodal.errors import InputError, MaskError, ShapeError
 
 SHORT = 32
 """Keys up to which the explicit path puts them before the queries."""
+FEWEST = 16
+"""Keys below which torch's kernel for a processor takes a row of NaN scores for one that sees nobody: zeros."""
 
 
 class Attended(NamedTuple):
@@ -155,7 +157,7 @@ def attend_unchecked(
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     # Dropout draws its own numbers in each kernel: one path for both, or weights would change the output. And where
     # the keys are few, the scores are no larger than the queries, and written out they are quicker on a CPU.
-    few = k.shape[2] <= q.shape[3] and q.device.type == "cpu"
+    few = k.shape[2] <= max(q.shape[3], FEWEST) and q.device.type == "cpu"
     if need_weights or dropout > 0 or few or 0 in q.shape:
         return _explicit(q, k, v, keep, scale, dropout, need_weights)
     return Attended(_fused(q, k, v, keep, scale), None)
