@@ -76,7 +76,7 @@ class RowStatistics:
     def _add_wide(self, weights: Tensor, keys: Tensor, wide: Tensor) -> None:
         self.n_wide += int(wide.any(1).sum())
         self._wide_rows += int(wide.sum())
-        entropy = torch.special.entr(weights).sum(-1) / keys.clamp(min=2).log()
+        entropy = torch.special.entr(weights).sum(-1) / keys.clamp(min=2).to(weights.dtype).log()
         self._entropy += float(entropy[wide].double().sum())
         self._collapsed += int((wide & (entropy < COLLAPSED) & (weights.amax(-1) > SURE)).sum())
         n_queries = weights.shape[2]
