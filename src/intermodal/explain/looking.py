@@ -49,7 +49,7 @@ def attention_shares(model: Explained, X: Any, *, batch_size: int = 256) -> np.n
     with torch.no_grad():
         for rows in feed.in_order(np.arange(len(feed)), batch_size):
             x, present = feed.batch(rows)
-            mass, asked = modality_mass(module(x, present, need_weights="layers").fused, names)
+            mass, asked = modality_mass(module(x, present, need_weights="mass").fused, names)
             if mass is None:
                 return None
             asking = (asked & chooses).double()  # (B, M)
