@@ -34,7 +34,7 @@ PROMISED = {
         "best single",
         "with everything:",
         "fou  without it:",
-        "first digit, with and without fou:",
+        "the first digit: ",
         "trust the worth",
     ],
 }
@@ -44,6 +44,7 @@ DRAWN = {
     "who_asks_whom": ["Does attention help?", "Who asks whom, and what was it worth"],
 }
 
+OPTIONS = ["--ExecutePreprocessor.timeout=300", "--ExecutePreprocessor.coalesce_streams=True"]
 REACH_OUT = "() => { try { return parent.document.title } catch { return 'refused' } }"
 
 
@@ -63,7 +64,7 @@ def execute(notebook: Path, folder: Path) -> nbformat.NotebookNode:
     env |= {"JUPYTER_PATH": str(folder), "OMP_NUM_THREADS": "1"}
     copy = shutil.copy(notebook, folder)
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", copy]
-    done = subprocess.run([*command, "--ExecutePreprocessor.timeout=300"], env=env, capture_output=True, text=True)
+    done = subprocess.run([*command, *OPTIONS], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return nbformat.read(copy, as_version=4)
 
