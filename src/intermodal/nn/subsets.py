@@ -88,8 +88,9 @@ def fuse_subsets(
     pooled = tokens.new_zeros(len(each), len(tokens), network.d_pooled)
     at = {s: i for i, s in enumerate(each)}
     run = _Run(network, tokens, there)
+    most = TOKENS if tokens.device.type == "cpu" else 64 * TOKENS  # a GPU waits for each launch
     for shape in shapes:
-        n = max(1, TOKENS // max(1, len(tokens) * len(shape.tokens[0])))
+        n = max(1, most // max(1, len(tokens) * len(shape.tokens[0])))
         for i in range(0, len(shape.subsets), n):
             rows = [at[s] for s in shape.subsets[i : i + n]]
             pooled[rows] = run.pooled(shape.tokens[i : i + n], shape.places)
