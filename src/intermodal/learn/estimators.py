@@ -6,6 +6,7 @@ Shapes: N samples, K classes, O outputs.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from intermodal.data.samples import Samples
-from intermodal.errors import DataError, InputError
+from intermodal.errors import AttentionWarning, DataError, InputError
 from intermodal.learn import losses
 from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
@@ -33,6 +34,8 @@ from intermodal.spec import Spec
 
 TOKENS = 32
 """Tokens that `stride="auto"` leaves of a sequence of median length."""
+LOOKED_AT = 256
+"""Training rows, at most, on which `fit` looks for what is odd about the attention."""
 
 
 class _FusionEstimator(BaseEstimator):
@@ -112,8 +115,9 @@ class _FusionEstimator(BaseEstimator):
         target, labels, n_outputs, loss = self._encode_target(y)
         weight = self._balanced(weight, labels)
         learn, held = self._hold_out(samples, labels, groups, weight)
-        if hasattr(self, "model_"):
-            del self.model_  # a fit that is broken off leaves no model, neither the old nor half a new one
+        for name in ("model_", "findings_"):
+            if hasattr(self, name):
+                delattr(self, name)  # a fit that is broken off leaves no model, neither the old nor half a new one
         self.names_ = samples.names
         self.target_ = samples.target
         self.preprocessor_ = Preprocessor.fit(samples[learn], weight[learn])
@@ -140,7 +144,31 @@ class _FusionEstimator(BaseEstimator):
                 plan=self._plan(len(learn)),
                 callback=self.callback,
             )
+            self.findings_ = self._findings(model, feed, learn)
         self.model_ = model
+
+    def _findings(self, model: FusionModel, feed: Feed, rows: np.ndarray) -> list[dict[str, str]]:
+        """What is odd about the fusion and about the attention that was learned, seen on some of the rows.
+
+        Only what the structure alone makes sure of is warned of; one key is, by the network itself.
+        """
+        from intermodal.explain.diagnosing import examine, never_better, spread
+        from intermodal.explain.findings import worst_first
+        from intermodal.explain.linting import lint_network
+
+        sure = lint_network(model.network, feed.samples)
+        for f in sure:
+            if f.severity != "note" and f.id != "one-key":
+                warnings.warn(f"{f.text}; {f.remedy}", AttentionWarning, stacklevel=4)
+        some = rows[spread(len(rows), LOOKED_AT)]
+        seen = examine(
+            model,
+            feed,
+            some,
+            drawn=lambda: self._drawn(model.n_outputs),
+            untrained=never_better(self.history_),
+        )
+        return [f.to_dict() for f in worst_first(sure, seen)]
 
     def _build(self, n_outputs: int) -> FusionModel:
         """Build the model for the modalities that were seen."""
@@ -269,6 +297,39 @@ class _FusionEstimator(BaseEstimator):
         model = copy.deepcopy(self.model_).to(dtype).eval()
         return model, Feed(self.preprocessor_.apply(samples), dtype=dtype, device=device)
 
+    def untrained(self, X: Any) -> tuple[FusionModel, Samples]:
+        """Return the model that `fit` would train on these samples, as it is drawn, and the samples scaled.
+
+        Nothing is learned but the scaling, and nothing of this estimator changes.
+
+        Args:
+            X: samples, as in `fit`; no target is needed.
+
+        Raises:
+            InputError: samples or parameters cannot be used.
+        """
+        self._check_numbers()
+        twin = copy.copy(self)
+        samples = Samples.of(X, nan="impute")
+        twin.names_ = samples.names
+        twin.preprocessor_ = Preprocessor.fit(samples)
+        twin.stride_ = _strides(samples) if self.stride == "auto" else self.stride
+        twin.spec_ = Spec.parse(self.fusion, samples.names)
+        return twin._drawn(1), twin.preprocessor_.apply(samples)
+
+    def _drawn(self, n_outputs: int) -> FusionModel:
+        """The model before its first step, by the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            model = self._build(n_outputs).eval()
+        model.network._checked_one_key = True  # who asks for this knows: nothing is to be warned of
+        return model
+
+    def drawn(self) -> FusionModel:
+        """Return the fitted model as it was before its first step."""
+        check_is_fitted(self, "model_")
+        return self._drawn(self.model_.n_outputs)
+
     def _outputs(self, X: Any) -> torch.Tensor:
         """Outputs of every member, (N, n_members, O)."""
         model, feed = self.prepared(X)
@@ -344,6 +405,8 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         spec_: the spec with wildcards expanded.
         names_: the modalities.
         history_: one dict an epoch.
+        findings_: what is odd about the fusion and its attention, seen on some of the training rows: dicts with `id`,
+            `severity`, `text` and `remedy`.
         network_: the fitted `FusionNetwork`.
         n_parameters_: numbers learned.
 

@@ -91,6 +91,7 @@ def _config(model: Estimator) -> dict[str, Any]:
             for n, s in model.preprocessor_.scalings.items()
         ],
         "history": model.history_,
+        "findings": model.findings_,
     }
     for name in ("n_features_in_", "target_", "stride_"):
         if hasattr(model, name):
@@ -125,6 +126,7 @@ def _restore(model: Estimator, config: dict[str, Any], tensors: dict[str, torch.
     model.names_ = tuple(scalings)
     model.spec_ = Spec.parse(config["spec"], model.names_)
     model.history_ = config["history"]
+    model.findings_ = config.get("findings", [])  # a folder written before there were any
     for name in ("n_features_in_", "target_", "stride_"):
         if name in config:
             setattr(model, name, config[name])
