@@ -65,3 +65,56 @@ def test_lines_fit_the_terminal(typed, films, monkeypatch, columns):
     out = typed("inspect", films, "--target", "rating").out
     subtitle = str(films)  # the one thing that no layout can break well
     assert max(len(line) for line in out.splitlines() if line not in subtitle) <= columns
+
+
+# --- a fusion, before it is trained -----------------------------------------------------------------
+
+
+@pytest.fixture
+def one_key(tmp_path):
+    """Text as a vector and video as sequences of one frame."""
+    rng = np.random.default_rng(0)
+    y = np.arange(31) % 2
+    path = tmp_path / "one.npz"
+    np.savez(path, text=rng.normal(size=(31, 5)), video=rng.normal(size=(31, 1, 3)), rating=y)
+    return path
+
+
+def test_the_default_fusion_is_linted_and_nothing_found_is_said(typed, films):
+    said = typed("inspect", films, "--target", "rating", "--lint")
+    assert said.code == 0
+    assert '── What is odd about the fusion "self"\nNothing.' in said.out
+    assert "the fusion" not in typed("inspect", films, "--target", "rating").out
+
+
+def test_what_the_lint_finds_is_a_result_and_no_failure(typed, one_key):
+    said = typed("inspect", one_key, "--target", "rating", "--lint", "--fusion", "text -> video")
+    assert said.code == 0
+    assert '── What is odd about the fusion "text -> video"\n' in said.out
+    assert "WARNING  one-key" in said.out and "NOTE  even-by-construction" in said.out
+    assert "one-key" not in typed("inspect", one_key, "--target", "rating", "--lint").out
+    assert "one-key" not in typed("inspect", one_key, "--target", "rating", "--fusion", "video -> text").out
+
+
+def test_a_named_fusion_is_linted_without_saying_so_twice(typed, one_key):
+    words = ("inspect", one_key, "--target", "rating", "--fusion", "text -> video")
+    assert typed(*words).out == typed(*words, "--lint").out
+
+
+def test_the_lint_in_json_has_its_numbers(typed, one_key):
+    plain = typed("inspect", one_key, "--target", "rating", "--json").json
+    said = typed("inspect", one_key, "--target", "rating", "--lint", "--fusion", "text -> video", "--json").json
+    lint = said.pop("lint")
+    assert said == plain
+    assert (lint["fusion"], lint["words"]) == ("text -> video", "text asks video")
+    assert [(f["id"], f["code"], f["severity"]) for f in lint["findings"]] == [
+        ("one-key", "D11", "warning"),
+        ("even-by-construction", "", "note"),
+    ]
+    assert lint["findings"][0]["evidence"] == {"keys": 1, "edges": 1, "samples": 31}
+
+
+def test_a_misspelt_fusion_is_the_users_input(typed, one_key):
+    said = typed("inspect", one_key, "--target", "rating", "--lint", "--fusion", "text -> vidoe")
+    assert (said.code, said.out) == (2, "")
+    assert 'did you mean "video"?' in said.err

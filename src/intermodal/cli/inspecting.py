@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from intermodal.cli import console
+from intermodal.cli.describing import in_words
 from intermodal.cli.options import Data, GroupName, Json, Nan, NanChoice, TargetName
+
+if TYPE_CHECKING:
+    from intermodal.data.samples import Samples
+    from intermodal.explain.findings import Finding
 
 _WHERE_ANY = ("tokens", "constant", "repeated", "NaN")
 """Columns that are shown only where some modality has something to say in them."""
@@ -16,9 +23,16 @@ def inspect(
     target: TargetName = None,
     group: GroupName = None,
     nan: NanChoice = Nan.IMPUTE,
+    lint: Annotated[
+        bool, typer.Option("--lint", help="Also say what cannot work in a fusion of these data, without training it.")
+    ] = False,
+    fusion: Annotated[
+        str | None,
+        typer.Option("--fusion", metavar="SPEC", help='The fusion to lint: who asks whom (default: "self").'),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Look at samples before anything is trained.
+    """Look at samples before anything is trained, and with --lint at a fusion of them.
 
     \b
     $ intermodal inspect intermodal-demo/digits6.parquet
@@ -35,15 +49,49 @@ def inspect(
     WARNING  train-in-test
       1 of 400 test samples equal a training sample in every modality.
       What to do: Remove the copies, or make copies one group and split by it.
+
+    \b
+    $ intermodal inspect digits6.parquet --lint --fusion "pix -> mor"
+    ── What is odd about the fusion "pix -> mor"
+    NOTE  outside-attention
+      "fou", "fac", "kar", "zer" take no part in the attention: nobody asks
+      there and nobody is asked
     """
     from intermodal.data.inspecting import inspect as look
     from intermodal.data.reading import read
 
-    found = look(read(data, target=target, group=group, nan=nan.value))
+    samples = read(data, target=target, group=group, nan=nan.value)
+    asked = fusion or "self"
+    linted = _lint(samples, asked) if lint or fusion is not None else None
+    found = look(samples)
     if json:
-        console.show_json({"data": str(data), **found})
-    else:
-        console.show({"title": "What is in the data", "subtitle": str(data), "blocks": blocks(found)})
+        more = {} if linted is None else {"lint": _as_json(asked, samples.names, linted)}
+        console.show_json({"data": str(data), **found, **more})
+        return
+    shown = blocks(found)
+    if linted is not None:
+        shown.append(_linted(f'What is odd about the fusion "{asked}"', linted))
+    console.show({"title": "What is in the data", "subtitle": str(data), "blocks": shown})
+
+
+def _lint(samples: Samples, fusion: str) -> list[Finding]:
+    """What cannot work in the network that `fit` would train; its target does not matter."""
+    from intermodal.explain.linting import lint
+    from intermodal.learn.estimators import FusionRegressor
+
+    return lint(FusionRegressor(fusion, nan="impute"), samples)
+
+
+def _as_json(fusion: str, names: tuple[str, ...], found: list[Finding]) -> dict[str, Any]:
+    """The findings with their numbers, for machines."""
+    findings = [{**f.to_dict(), "code": f.code, "evidence": dict(f.evidence)} for f in found]
+    return {"fusion": fusion, "words": in_words(fusion, names), "findings": findings}
+
+
+def _linted(title: str, found: list[Finding]) -> dict[str, Any]:
+    if not found:
+        return {"kind": "text", "title": title, "text": "Nothing."}
+    return {"kind": "findings", "title": title, "items": [f.to_dict() for f in found]}
 
 
 def blocks(found: dict[str, Any]) -> list[dict[str, Any]]:
