@@ -51,7 +51,7 @@ def test_the_difference_from_an_even_share_has_both_signs_and_sums_to_zero(opene
     assert all((int(look[1:]) > 128) == (value > 0) for value, look in looks if abs(value) > 0.01)
     assert all(look.startswith("d") for _, look in looks)
     ends = page.locator('[data-part="map"] .legend span').all_inner_texts()
-    assert [float(end) for end in ends] == [-0.666667, 0.666667]
+    assert [float(end) for end in ends] == [-0.667, 0.667]
 
 
 def test_what_is_hidden_is_hatched_and_the_rest_is_not_stretched(opened, pages):

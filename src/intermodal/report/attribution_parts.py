@@ -72,7 +72,7 @@ def _samples(block: Block, names: list[str]) -> dict[str, Any]:
             rows.append([sample["id"], sample.get("why") or "", output, empty[at], *worths, full[at]])
     columns = [WORDS["sample"], WORDS["why"], WORDS["output"], WORDS["f_empty"], *names, WORDS["f_full"]]
     how = " ".join([*([block["left_out"]] if block.get("left_out") else []), WORDS["samples_how"], *honesty(block)])
-    made = {"kind": "table", "title": WORDS["samples"], "caption": how, "columns": columns, "rows": rows}
+    made = {"kind": "table", "title": WORDS["samples_table"], "caption": how, "columns": columns, "rows": rows}
     return {**made, "align": "lll" + "r" * (len(names) + 2)}
 
 

@@ -94,6 +94,7 @@ WORDS: dict[str, str] = {
     "beside": "Other measures beside it",
     "beside_how": "Measures of other kinds need not agree: attention is where the model looked, not what it used.",
     "samples": "From nothing to the prediction",
+    "samples_table": "From nothing to the prediction, sample by sample",
     "samples_how": "The values of a row lead from f(nothing) to f(x).",
     "complete": "Completeness error {error}: the values miss f(x) − f(nothing) by no more.",
     "removal": "A modality was taken away by: {rule}.",

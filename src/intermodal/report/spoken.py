@@ -36,6 +36,8 @@ SPOKEN: dict[str, str] = {key: WORDS[key] for key in _SHARED} | {
     "log_colour": "Colour is logarithmic; 0.001 and less look alike.",
     "rows_sum": "A row asks and sums to 1; a column is looked at.",
     "strongest": "{asks} looks most at {at}: {value}; even share {uniform}.",
+    "furthest": "{asks} looking at {at} lies furthest above an even share: by {value}.",
+    "widest": "{asks} looking at {at} varies most: {value}.",
     "number_in_cells": "number in each cell",
     "cross_mass": "share that leaves its own modality",
     "evenness": "how evenly it looks",

@@ -63,11 +63,11 @@ def _title(report: Report, places: int, paint: _Paint) -> str:
     return "\n".join(shown)
 
 
-def _heading(block: Block, places: int, paint: _Paint) -> list[str]:
+def _heading(block: Block, places: int, paint: _Paint, mark: str = "── ") -> list[str]:
     lines = []
     if block.get("title"):
-        titles = wrap(plain(block["title"]), places - 3)[0]
-        lines = [paint(("── " if index == 0 else "   ") + line, _BOLD) for index, line in enumerate(titles)]
+        titles = wrap(plain(block["title"]), places - len(mark))[0]
+        lines = [paint((mark if index == 0 else " " * len(mark)) + line, _BOLD) for index, line in enumerate(titles)]
     if block.get("caption"):
         lines += [paint(line, _DIM) for line in wrap(plain(block["caption"]), places)[0]]
     return lines
@@ -81,8 +81,8 @@ def _view(view: Block, places: int, paint: _Paint) -> list[str]:
     lines: list[str] = []
     for block in (part.block for part in parts_of(view) if part.everywhere):
         titled = block.get("title") and block["title"] != view["title"]
-        lines += [""] if lines else []
-        lines += _heading(block if titled else {**block, "title": None}, places, paint)
+        lines += [""] if lines or (titled and view.get("caption")) else []
+        lines += _heading(block if titled else {**block, "title": None}, places, paint, mark="─ ")
         lines += _BLOCKS[block["kind"]](block, places, paint)
     return lines
 

@@ -63,7 +63,8 @@ background:var(--ink);margin-right:.375rem;vertical-align:-1px}
 .keys svg{overflow:visible;flex:none}
 .tall{max-height:27rem;overflow-y:auto}
 .time thead th{position:sticky;top:0;background:var(--page);z-index:2}
-.time .name{width:9.5rem}.time .num{width:9rem}
+.time .name{width:9.5rem}.time .num{width:10.5rem}
+.time tfoot td{position:sticky;bottom:0;background:var(--page);z-index:2}
 .time tbody .r,.time tbody th{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .time tbody .r{font-size:.875rem;color:var(--muted)}
 .time tbody tr>*{padding-top:1px;padding-bottom:1px}
@@ -98,7 +99,7 @@ touch-action:pan-y;height:30px}
 .pickers .check{flex:1 1 100%}input[type=number]{width:100%}
 .room{padding-left:3rem}.lines{height:13rem}
 .time .name{width:30%}.time .num,.time tbody .r,.time tfoot td:last-child{display:none}.slide{flex-wrap:wrap}
-.legend{flex-wrap:wrap}
+.legend i{flex:1 1 6rem}.legend{flex-wrap:wrap}.legend em{flex-basis:100%}.fall .name{width:36%}
 }
 @media (forced-colors:active){
 .there{background:CanvasText;forced-color-adjust:none}.away{border:1px dashed CanvasText}
@@ -112,7 +113,7 @@ touch-action:pan-y;height:30px}
 .scripted .again,.scripted .again[data-other]{display:block}
 .pickers,.slide,.walk,.entry,.best,.hint{display:none}
 .tall{max-height:none;overflow:visible}
-[data-part=time] .region,[data-part=work]{display:none}
+[data-part=time],[data-part=work],.said{display:none}
 .there,.band,.halo,.away{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 }
 """

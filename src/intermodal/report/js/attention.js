@@ -29,7 +29,7 @@ function legend(part, values, scale) {
   const strip = part.querySelector(".legend");
   const steps = Array.from({ length: 17 }, (_, i) => (scale.low < 0 ? (i - 8) / 8 : i / 16));
   const bar = make("i", {}, ...steps.map((share) => make("b", { class: level(share, scale.low < 0) })));
-  const ends = [scale.log ? "≤ " + LEAST : String(Number(scale.low.toPrecision(6))), String(Number(scale.high.toPrecision(6)))];
+  const ends = [scale.log ? "≤ " + LEAST : String(Number(scale.low.toPrecision(3))), String(Number(scale.high.toPrecision(3)))];
   const shown = [make("span", {}, ends[0]), bar, make("span", {}, ends[1])];
   if (scale.uniform !== null) {
     const share = strength(scale.uniform, scale);
@@ -117,15 +117,15 @@ views.attention = (view, data) => {
     legend(map, shown, scale);
     const where = [layer, head, show].map((one) => one.selectedOptions[0].textContent);
     const what = scale.low < 0 ? words.minus_even : spread ? words.spread : words.weight;
-    const state = what + ": " + where.map(named).join(", ") + ".";
+    const state = what[0].toUpperCase() + what.slice(1) + ": " + where.map(named).join(", ") + ".";
     const hides = { none: "", self: " " + words.hidden_self, top: " " + say("hidden_top", { name: named(data.names[top] ?? "") }) };
     const sums = spread || scale.low < 0 ? "" : " " + words.rows_sum;
     const cells = shown.flatMap((row, r) => row.map((v, c) => [v, r, c]))
       .filter(([v, r, c]) => v !== null && Number.isFinite(v) && !hidden(r, c));
     const best = cells.reduce((a, b) => (b[0] > a[0] ? b : a), cells[0]);
-    const most = best ? say("strongest", { asks: named(data.names[best[1]]), at: named(data.names[best[2]]),
+    const most = best ? say(scale.low < 0 ? "furthest" : spread ? "widest" : "strongest", { asks: named(data.names[best[1]]), at: named(data.names[best[2]]),
       value: figure(best[0], 3), uniform: fixed(uniform, 3) }) : words.nothing_to_colour;
-    map.querySelector(".caption").textContent = state + sums + hides[hide.value] + (spread ? "" : " " + most);
+    map.querySelector(".caption").textContent = state + sums + hides[hide.value] + " " + most;
     speak(state + " " + most);
     mark();
   }

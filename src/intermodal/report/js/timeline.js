@@ -249,7 +249,14 @@ views.timeline = (view, data) => {
       head.toggleAttribute("hidden", place < 0 || place > 100);
       line.classList.remove("hit");
     }
-    if (rows.length) rows[Number(word.value)].line.classList.add("hit");
+    if (!rows.length) return;
+    const { line } = rows[Number(word.value)];
+    line.classList.add("hit");
+    // The row that is spoken of is on the screen, between the head and the axis that stay.
+    const [box, own] = [region.getBoundingClientRect(), line.getBoundingClientRect()];
+    const above = own.top - box.top - table.tHead.offsetHeight, below = own.bottom - box.bottom + table.tFoot.offsetHeight;
+    if (above < 0) region.scrollTop += above;
+    else if (below > 0) region.scrollTop += below;
   }
 
   function seek(k, tell = false) {

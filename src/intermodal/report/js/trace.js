@@ -115,6 +115,10 @@ views.trace = (view, data) => {
     next.disabled = step === steps.length - 1;
     const text = say("step", { i: step + 1, n: steps.length, name: heads[step + 1] }) + " " + sentence(made);
     said.textContent = text;
+    // On a narrow screen the step that is spoken of comes into view.
+    const head = table.tHead.querySelector(".now"), room = region.clientWidth;
+    if (head.offsetLeft + head.offsetWidth > region.scrollLeft + room) region.scrollLeft = head.offsetLeft + head.offsetWidth - room;
+    else if (head.offsetLeft < region.scrollLeft) region.scrollLeft = head.offsetLeft;
     if (tell) speak(text);
   }
 
