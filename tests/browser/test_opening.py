@@ -134,3 +134,28 @@ def test_numbers_that_are_none_are_told_and_reached_from_the_top(opened, pages):
     view.locator("select").first.select_option("std")
     assert view.locator('[data-part="map"] td').all_inner_texts() == ["0.100", "NaN", "–", "–"]
     assert "NaN stands where" in view.locator('[data-part="map"] .notes').inner_text()
+
+
+def test_nothing_to_show_is_no_reason_to_complain(opened, pages):
+    """Views of nothing, of one thing, and of gaps alone: ready, and no error."""
+    line, tracks = pages.timeline(2, 4), {}
+    item = line["items"][0]
+    tracks["no frames"] = {**item, "times": [], "weights": [[], []], "truth": []}
+    tracks["no words"] = {**item, "words": [], "weights": []}
+    tracks["gaps"] = {**item, "weights": [[None] * 4, [None] * 4], "truth": [[0.0, 0.0]]}
+    tracks["a moment"] = {**item, "times": [[1.0, 1.0]] * 4}
+    one = pages.attention(["only"], 1, 1, 0)
+    nobody = {**one, "mean": [[[[None]]]], "std": None, "samples": [], "count": [0], "n": 0}
+    none = {**one, "layers": [], "heads": [], "mean": [], "std": None, "samples": []}
+    worth = {**pages.attribution(), "samples": [], "mean": None, "beside": None, "interactions": None}
+    flat = {**pages.curves(), "lines": [{"label": "flat", "values": [0.0] * 6}], "band": None}
+    blocks = [one, nobody, none, worth, flat, {**flat, "x": [0], "lines": [{"label": "a", "values": [1.0]}]}]
+    blocks += [{**line, "items": [track]} for track in tracks.values()]
+    blocks += [{**line, "items": [{**track, "id": name} for name, track in tracks.items()]}]
+    page = opened({"title": "t", "blocks": blocks})
+    for choice in range(4):
+        page.locator('[data-view="timeline"]').last.locator("select").first.select_option(str(choice))
+    for toggle in page.locator("button[aria-expanded]").all():
+        toggle.click()
+    page.get_by_role("button", name="Whole length").last.click()
+    assert page.locator("html").get_attribute("data-ready") == "yes"

@@ -23,7 +23,7 @@ def attention_parts(block: Block) -> list[Part]:
     """
     names = list(block["names"])
     if not names or not block["layers"] or not block["heads"]:
-        return [Part("map", _map(block, WORDS["att_map"], [], []))]
+        return [Part("map", _map(block, block["title"], [[None] * len(names) for _ in names], []))]
     parts = [Part("map", _map(block, block["title"], over_heads(block["mean"]), [1 / len(names)]))]
     if block.get("std") is not None:
         spread = _map(block, WORDS["att_spread"], over_heads(block["std"]), [])

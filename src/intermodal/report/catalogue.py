@@ -68,7 +68,6 @@ WORDS: dict[str, str] = {
     "why": "shown because",
     "output": "output",
     "weight": "weight",
-    "att_map": "Weights",
     "att_how": "Mean over {layers}, {heads} and {n}. A row asks and sums to 1; a column is looked at.",
     "att_spread": "Spread over the samples",
     "att_spread_how": "Standard deviation over {n}, averaged over layers and heads.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from intermodal.report.asciiform import ascii_only
 from intermodal.report.catalogue import WORDS, say
 from intermodal.report.cells import pad, width, wrap
 from intermodal.report.domain import Domain, domain
@@ -24,12 +25,14 @@ _LEAST_WIDTH = 24
 _LABEL = 24
 
 
-def to_text(report: Report, *, width: int = 80, color: bool = False) -> str:
+def to_text(report: Report, *, width: int = 80, color: bool = False, ascii_form: bool = False) -> str:
     """Return `report` as text of at most `width` places per line (commands alone are never broken).
 
     Args:
         report: title and blocks; see `validate`.
         width: places per line, 24 or more; a Chinese character takes two.
+        ascii_form: use the letters of ASCII alone, for terminals and files that have no others; drawings get plainer
+            signs, a name's other letters become question marks.
         color: add ANSI colour codes. Off by default: then the text holds no control code at all, whatever the names.
 
     Raises:
@@ -51,7 +54,8 @@ def to_text(report: Report, *, width: int = 80, color: bool = False) -> str:
         draw = _view if block["kind"] in VIEWS else _BLOCKS[block["kind"]]
         lines = draw(block, width, paint)
         parts.append("\n".join(_heading(block, width, paint) + lines))
-    return "\n\n".join(parts) + "\n"
+    text = "\n\n".join(parts) + "\n"
+    return ascii_only(text) if ascii_form else text
 
 
 def _title(report: Report, places: int, paint: _Paint) -> str:

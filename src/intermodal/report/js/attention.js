@@ -82,7 +82,8 @@ views.attention = (view, data) => {
   const shows = [["mean", many]].concat(stds ? [["std", words.spread]] : [],
     samples.map((s, i) => [i, s.id + " (" + s.why + ")"]));
   const show = pick(bar, words.over, shows, changed);
-  const minus = pick(bar, words.value, [["weight", words.weight], ["minus", words.minus_even]], changed);
+  const minus = pick(bar, words.value, [["weight", words.weight]].concat(
+    size > 1 ? [["minus", words.minus_even]] : []), changed);
   const hide = pick(bar, words.hide, [["none", words.hide_none], ["self", words.hide_self], ["top", words.hide_top]], changed);
   const colour = pick(bar, words.colour, [["linear", words.linear], ["log", words.logarithmic]], changed);
 

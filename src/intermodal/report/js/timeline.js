@@ -29,8 +29,8 @@ class Track {
     this.times = item.times;
     this.frames = item.times.length;
     this.weights = unpacked(item.weights);
-    this.first = Math.min(...item.times.map((t) => t[0]));
-    this.last = Math.max(...item.times.map((t) => t[1]));
+    this.first = item.times.reduce((low, [start]) => Math.min(low, start), this.frames ? Infinity : 0);
+    this.last = item.times.reduce((high, [, end]) => Math.max(high, end), -Infinity);
     if (!(this.last > this.first)) this.last = this.first + 1;
     this.seen = this.words.map((_, w) => this.row(w).reduce((n, v) => n + Number.isFinite(v), 0));
     this.peak = 1;
