@@ -24,7 +24,7 @@ FAULTS_PAGE = [
     *_group(
         "report/timeline_parts.py",
         "tests/report/test_views.py",
-        ("the smallest weight comes first", "-weights[index])[:k]", "weights[index])[:k]"),
+        ("the smallest weight comes first", "heapq.nlargest(", "heapq.nsmallest("),
         (
             "a missing frame counts into the even share",
             "return sum(value is not None and math.isfinite(value) for value in weights)",

@@ -18,6 +18,7 @@ from intermodal.report.htmltable import table_html
 from intermodal.report.htmlview import view_html
 from intermodal.report.intervals import intervals_html
 from intermodal.report.matrix import matrix_html, matrix_levels
+from intermodal.report.parts import Part
 from intermodal.report.payload import data_script
 from intermodal.report.prose import commands_html, facts_html, findings_html, text_html
 from intermodal.report.script import LEVELS_OF_SCRIPT, script
@@ -26,7 +27,7 @@ from intermodal.report.spoken import SPOKEN
 from intermodal.report.strip import strip_html
 from intermodal.report.style import style
 from intermodal.report.validating import Block, Report, validate
-from intermodal.report.views import VIEWS, simple_blocks
+from intermodal.report.views import VIEWS, parts_of
 
 _SIMPLE: dict[str, Callable[[Block], str]] = {
     "text": text_html,
@@ -59,16 +60,18 @@ def to_html(report: Report, *, max_mb: float = 25) -> str:
     validate(report)
     blocks = report["blocks"]
     kinds = {block["kind"] for block in blocks}
-    sections = [_section(index, block, blocks) for index, block in enumerate(blocks)]
-    levels = set().union(*(matrix_levels(block) for block in simple_blocks(blocks) if block["kind"] == "matrix"))
+    parts = [parts_of(block) for block in blocks]
+    sections = [_section(index, blocks, parts[index]) for index in range(len(blocks))]
+    simple = [*blocks, *(part.block for made in parts for part in made)]
+    levels = set().union(*(matrix_levels(block) for block in simple if block["kind"] == "matrix"))
     css = style(levels | (LEVELS_OF_SCRIPT if "attention" in kinds else set()), views=not VIEWS.isdisjoint(kinds))
-    parts = [_page(report, css, script(kinds), "\n".join(sections), large=large) for large in (False, True)]
-    sizes = [_own_size(len((before + after).encode())) for before, after in parts]
+    pages = [_page(report, css, script(kinds), "\n".join(sections), large=large) for large in (False, True)]
+    sizes = [_own_size(len((before + after).encode())) for before, after in pages]
     large = sizes[0] > WARN_MB * 1_000_000
     check_size(sizes[large], max_mb, _sizes(blocks, sections))
     if large:
         warn_large(sizes[True], _sizes(blocks, sections))
-    before, after = parts[large]
+    before, after = pages[large]
     return f"{before}{sizes[large]:,}{after}"
 
 
@@ -101,9 +104,10 @@ def _page(report: Report, css: str, code: str, main: str, *, large: bool) -> tup
     )
 
 
-def _section(index: int, block: Block, blocks: Sequence[Block]) -> str:
+def _section(index: int, blocks: Sequence[Block], parts: Sequence[Part]) -> str:
+    block = blocks[index]
     if block["kind"] in VIEWS:
-        made = view_html(block, _simple)
+        made = view_html(block, parts, _simple)
     elif block["kind"] == "findings":
         # Of several blocks with one title the first is meant, so it is put in last.
         places = {other["title"]: f"b{at}" for at, other in reversed(list(enumerate(blocks))) if other.get("title")}

@@ -5,6 +5,7 @@ Shapes: Q words, K frames.
 
 from __future__ import annotations
 
+import heapq
 import math
 from typing import Any
 
@@ -65,7 +66,7 @@ def tops(weights: Any, k: int = TOP) -> list[int]:
         [2, 3]
     """
     there = [index for index, value in enumerate(weights) if value is not None and math.isfinite(value)]
-    return sorted(there, key=lambda index: -weights[index])[:k]
+    return heapq.nlargest(k, there, key=weights.__getitem__)
 
 
 def timeline_data(block: Block) -> dict[str, Any]:

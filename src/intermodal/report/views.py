@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from intermodal.report.attention_parts import attention_data, attention_parts
@@ -39,16 +39,6 @@ def parts_of(block: Block) -> list[Part]:
         []
     """
     return _PARTS[block["kind"]](block) if block["kind"] in _PARTS else []
-
-
-def simple_blocks(blocks: Sequence[Block]) -> list[Block]:
-    """Return the blocks with each view replaced by its parts.
-
-    Example:
-        >>> simple_blocks([{"kind": "text", "text": "hello"}])
-        [{'kind': 'text', 'text': 'hello'}]
-    """
-    return [simple for block in blocks for simple in ([part.block for part in parts_of(block)] or [block])]
 
 
 def data_of(block: Block) -> dict[str, Any] | None:
