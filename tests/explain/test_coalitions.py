@@ -14,7 +14,7 @@ from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError
 from intermodal.explain import coalitions, sharing
 from intermodal.explain.coalitions import Coalitions, play
-from intermodal.explain.removal import RULES
+from intermodal.explain.removal import RULES, taken_away
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.nn.network import FusionNetwork
@@ -132,6 +132,14 @@ def test_donors_are_others_drawn_without_repeats_by_the_seed() -> None:
         assert len(set(drawn[:, n])) == 5 and n not in drawn[:, n] and set(drawn[:, n]) <= set(range(N))
     game = [play(Scripted(samples, say), None, removal="permute", donors=5, seed=seed).v for seed in (0, 0, 1)]
     assert (game[0] == game[1]).all() and (game[0] != game[2]).any()
+
+
+def test_what_only_the_donor_lacks_goes_with_the_donor() -> None:
+    own, other = {"a": torch.tensor([[1.0], [2.0]])}, {"a": torch.tensor([[3.0], [0.0]])}
+    inside = torch.tensor([[[False], [False]], [[True], [True]]])
+    x, present = taken_away((own, {}), (other, {"a": torch.tensor([True, False])}), ("a",), inside, "permute")
+    assert x["a"][:, 0].tolist() == [3.0, 0.0, 1.0, 2.0]
+    assert present["a"].tolist() == [True, False, True, True]
 
 
 def test_the_size_of_a_pass_changes_nothing_under_permute() -> None:
