@@ -82,7 +82,7 @@ th,td{padding:.4375rem .875rem .4375rem 0;text-align:left;vertical-align:baselin
 th:last-child,td:last-child{padding-right:.5rem}
 th:first-child,td:first-child{padding-left:.5rem}
 thead th{color:var(--muted);font-size:.875rem;font-weight:500;vertical-align:bottom;
-border-bottom:1px solid var(--muted);overflow-wrap:normal}
+border-bottom:1px solid var(--muted);overflow-wrap:break-word}
 tbody tr>*{border-bottom:1px solid var(--rule)}
 .r{text-align:right}.c{text-align:center}
 tbody .r{white-space:nowrap}

@@ -99,7 +99,8 @@ touch-action:pan-y;height:30px}
 .pickers .check{flex:1 1 100%}input[type=number]{width:100%}
 .room{padding-left:3rem}.lines{height:13rem}
 .time .name{width:30%}.time .num,.time tbody .r,.time tfoot td:last-child{display:none}.slide{flex-wrap:wrap}
-.legend i{flex:1 1 6rem}.legend{flex-wrap:wrap}.legend em{flex-basis:100%}.fall .name{width:36%}
+.legend i{flex:1 1 6rem}.legend{flex-wrap:wrap}.legend em{flex-basis:100%}
+.fall .name{width:38%}.fall th{font-size:.9375rem}
 }
 @media (forced-colors:active){
 .there{background:CanvasText;forced-color-adjust:none}.away{border:1px dashed CanvasText}

@@ -14,8 +14,8 @@ views.attribution = (view, data) => {
   host.append(heading, region);
   const speak = speaker(host, true);
 
-  function row(label, picture, number, raw, look = "") {
-    return make("tr", { class: look }, make("th", { scope: "row" }, make("bdi", {}, label)),
+  function row(text, picture, number, raw, look = "") {
+    return make("tr", { class: look }, rowHead(text),
       make("td", { class: "plot" }, picture), make("td", { class: "r", "data-v": raw }, number));
   }
 
@@ -31,7 +31,7 @@ views.attribution = (view, data) => {
     const drawing = (...shapes) => shape("svg", { "aria-hidden": "true", focusable: "false", width: "100%", height: "100%" },
       ...scale.ticks.map((tick) => upright(tick, "grid")), ...shapes);
     const rows = [row(words.f_empty, drawing(upright(empty, "level")), figure(empty, digits), empty, "end")];
-    data.names.forEach((label, index) => {
+    data.names.forEach((text, index) => {
       const value = values[index], gone = one.missing ? one.missing[index] : false;
       const [low, high] = [ends[index], ends[index + 1]].sort((a, b) => a - b).map((end) => scale.at(end));
       const bars = gone || value === null ? [upright(ends[index], "link")] : [
@@ -40,7 +40,7 @@ views.attribution = (view, data) => {
           height: 16, transform: "translate(0,-8)" }),
       ];
       const sign = value > 0 ? "+" : "";
-      rows.push(row(label, drawing(...bars), gone ? words.missing_modality : sign + figure(value, digits), gone ? "" : value));
+      rows.push(row(text, drawing(...bars), gone ? words.missing_modality : sign + figure(value, digits), gone ? "" : value));
     });
     rows.push(row(words.f_full, drawing(upright(full, "level")), figure(full, digits), full, "end"));
     const texts = scale.ticks.map((tick, i) => shape("text",
@@ -77,8 +77,8 @@ function fallPicture(table) {
   const text = (x, y, anchor, content) => shape("text",
     { x, y, "text-anchor": anchor, "dominant-baseline": "central", fill: colourOf("--ink") }, content);
   rows.forEach((row, r) => {
-    const y = 8 + down * r, label = [...name(row.cells[0])];
-    picture.append(text(left - 12, y + down / 2, "end", label.length > 22 ? label.slice(0, 21).join("") + "…" : label.join("")));
+    const y = 8 + down * r;
+    picture.append(text(left - 12, y + down / 2, "end", shortened(name(row.cells[0]), 22)));
     const copy = row.querySelector("svg").cloneNode(true);
     const originals = [...row.querySelectorAll("svg *")];
     [...copy.querySelectorAll("*")].forEach((element, index) => {

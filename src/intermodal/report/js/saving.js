@@ -67,7 +67,6 @@ function mapPicture(table) {
   const [across, down, left, top] = [96, 40, 180, 44];
   const rows = [...table.tBodies[0].rows];
   const heads = [...table.tHead.rows[0].cells].slice(1).map(name);
-  const short = (text) => ([...text].length > 22 ? [...text].slice(0, 21).join("") + "…" : text);
   const size = { width: left + across * heads.length, height: top + down * rows.length };
   const picture = shape("svg", { ...size, viewBox: "0 0 " + size.width + " " + size.height });
   picture.setAttribute("font-family", "sans-serif");
@@ -75,11 +74,11 @@ function mapPicture(table) {
   picture.append(shape("rect", { ...size, fill: colourOf("--page") }));
   const ink = colourOf("--ink");
   heads.forEach((head, c) => picture.append(
-    shape("text", { x: left + across * (c + 0.5), y: top - 14, fill: ink, "text-anchor": "middle" }, short(head))));
+    shape("text", { x: left + across * (c + 0.5), y: top - 14, fill: ink, "text-anchor": "middle" }, shortened(head, 12))));
   rows.forEach((row, r) => {
     const middle = top + down * (r + 0.5);
     const label = { x: left - 12, y: middle, fill: ink, "text-anchor": "end", "dominant-baseline": "central" };
-    picture.append(shape("text", label, short(name(row.cells[0]))));
+    picture.append(shape("text", label, shortened(name(row.cells[0]), 22)));
     [...row.querySelectorAll("td")].forEach((cell, c) => {
       const { backgroundColor, color } = getComputedStyle(cell);
       const [x, y] = [left + across * c, top + down * r];

@@ -19,11 +19,18 @@ const make = (tag, attributes = {}, ...children) => filled(document.createElemen
 const shape = (tag, attributes = {}, ...children) =>
   filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-// A name inside a sentence: short, and its writing direction does not turn the rest.
-function named(text) {
+function shortened(text, most = 60) {
   const letters = [...text];
-  return "\u2068" + (letters.length > 60 ? letters.slice(0, 59).join("") + "…" : text || "“”") + "\u2069";
+  return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : text;
 }
+
+// A name inside a sentence: short, and its writing direction does not turn the rest.
+const named = (text) => "\u2068" + (shortened(text) || "“”") + "\u2069";
+
+const label = (text) => make("bdi", { title: shortened(text) === text ? null : text }, shortened(text));
+
+// The name of a row; what is saved is the whole name.
+const rowHead = (text) => make("th", { scope: "row", "data-v": shortened(text) === text ? null : text }, label(text));
 
 // NaN and the infinities come as words, because JSON has no such numbers.
 function numeric(value) {
@@ -65,9 +72,7 @@ function pickers(view, label) {
 function pick(bar, label, options, changed) {
   const select = make("select");
   for (const [value, text] of options) {
-    const letters = [...text];
-    const short = letters.length > PLACES ? letters.slice(0, PLACES - 1).join("") + "…" : text;
-    select.append(make("option", { value }, short));
+    select.append(make("option", { value }, shortened(text, PLACES)));
   }
   select.addEventListener("change", changed);
   if (options.length > 1) bar.append(make("label", {}, make("span", {}, label), select));

@@ -114,9 +114,9 @@ views.timeline = (view, data) => {
     if (!tracks.has(at)) tracks.set(at, new Track(data.items[at]));
     track = tracks.get(at);
     view.querySelectorAll(":scope > [data-part^=item]").forEach((one) => one.toggleAttribute("data-other", one.dataset.part !== "item" + at));
-    word.replaceChildren(...track.words.map((text, i) => make("option", { value: i }, text || "“”")));
+    word.replaceChildren(...track.words.map((text, i) => make("option", { value: i }, shortened(text, PLACES) || "“”")));
     slider.max = Math.max(0, track.frames - 1);
-    region.setAttribute("aria-label", say("time_region", { item: data.items[at].id }));
+    region.setAttribute("aria-label", say("time_region", { item: shortened(data.items[at].id) }));
     [low, high] = [track.first, track.last];
     build();
     const peaks = track.item.top.map((top) => (top.length ? top[0][1] : -Infinity));
@@ -135,13 +135,13 @@ views.timeline = (view, data) => {
       canvas.setAttribute("aria-label", top ? summary(w) : say("no_weights", { word: named(text) }));
       const head = shape("line", { class: "playhead", y1: 0, y2: "100%" });
       const plot = make("td", { class: "plot" }, canvas, shape("svg", { "aria-hidden": "true" }, head));
-      const line = make("tr", {}, make("th", { scope: "row" }, make("bdi", {}, text)), plot,
+      const line = make("tr", {}, rowHead(text), plot,
         make("td", { class: "r", "data-v": top ? track.times[top[0]][0] : "" }, top ? whenOf(track.times[top[0]]) : words.missing));
       return { canvas, line, plot, head, drawn: false };
     });
     const foot = make("tr", { "aria-hidden": "true" }, make("td"), make("td", { class: "plot" },
       shape("svg", { width: "100%", height: "100%", class: "axis" })), make("td"));
-    table.replaceChildren(make("caption", {}, make("span", { class: "sr" }, say("time_region", { item: track.item.id }))),
+    table.replaceChildren(make("caption", {}, make("span", { class: "sr" }, say("time_region", { item: shortened(track.item.id) }))),
       make("thead", {}, heads), make("tbody", {}, ...rows.map((row) => row.line)), make("tfoot", {}, foot));
     rows.forEach((row, w) => {
       watch.observe(row.canvas);
@@ -338,9 +338,8 @@ views.timeline = (view, data) => {
       shape("rect", { ...size, fill: colourOf("--page") }));
     const ink = { fill: colourOf("--ink"), "dominant-baseline": "central" };
     rows.forEach((row, w) => {
-      const y = 8 + LINE * w, letters = [...track.words[w]];
-      const text = letters.length > 22 ? letters.slice(0, 21).join("") + "…" : track.words[w];
-      made.append(shape("text", { x: left - 12, y: y + LINE / 2, "text-anchor": "end", ...ink }, text));
+      const y = 8 + LINE * w;
+      made.append(shape("text", { x: left - 12, y: y + LINE / 2, "text-anchor": "end", ...ink }, shortened(track.words[w], 22)));
       for (const [x, width, value] of track.bars(w, low, high, wide)) {
         if (!Number.isFinite(value)) continue;
         const tall = (value * track.seen[w] * TALL) / track.peak;

@@ -45,8 +45,8 @@ views.trace = (view, data) => {
   host.append(entry, walk, region);
 
   // Letters in an input are no number: the last number stays, and the input says so.
-  function box(label, value, changed) {
-    const input = make("input", { type: "text", inputmode: "decimal", value, size: 6, "aria-label": label });
+  function box(spoken, value, changed) {
+    const input = make("input", { type: "text", inputmode: "decimal", value, size: 6, "aria-label": spoken });
     input.addEventListener("input", () => {
       const number = Number(input.value);
       const fine = input.value.trim() !== "" && Number.isFinite(number);
@@ -56,20 +56,20 @@ views.trace = (view, data) => {
     return input;
   }
 
-  function line(label, kind, numbers, texts) {
-    const boxes = numbers.map((_, i) => box(say("number_of", { name: label, i: i + 1 }), texts[i], (v) => { numbers[i] = v; }));
+  function line(whose, kind, numbers, texts) {
+    const boxes = numbers.map((_, i) => box(say("number_of", { name: whose, i: i + 1 }), texts[i], (v) => { numbers[i] = v; }));
     return make("div", { class: "numbers" }, make("span", { class: "kind" }, kind), ...boxes);
   }
 
   function inputs() {
     const rows = [make("div", { class: "vector" }, line(words.query, words.query, now.q, data.q))];
-    data.names.forEach((label, j) => {
+    data.names.forEach((text, j) => {
       const tick = make("input", { type: "checkbox" });
       tick.checked = now.keep[j];
       tick.addEventListener("change", () => { now.keep[j] = tick.checked; refresh(true); });
-      const parts = [make("label", { class: "check" }, tick, make("span", {}, make("bdi", {}, label))),
-        line(label + " " + words.key, words.key, now.keys[j], data.keys[j])];
-      if (now.values) parts.push(line(label + " " + words.value, words.value, now.values[j], data.values[j]));
+      const parts = [make("label", { class: "check" }, tick, make("span", {}, label(text))),
+        line(shortened(text) + " " + words.key, words.key, now.keys[j], data.keys[j])];
+      if (now.values) parts.push(line(shortened(text) + " " + words.value, words.value, now.values[j], data.values[j]));
       rows.push(make("div", { class: "vector" }, ...parts));
     });
     entry.replaceChildren(...rows);
@@ -96,8 +96,8 @@ views.trace = (view, data) => {
     const made = attendRow(now.q, now.keys, now.values, now.keep, toggle.checked);
     const cell = (content, raw, column) => make("td",
       { class: "r" + (column === step ? " now" : column > step ? " later" : ""), "data-v": raw }, column > step ? "" : content);
-    const rows = data.names.map((label, j) => make("tr", { class: now.keep[j] ? null : "away" },
-      make("th", { scope: "row" }, make("bdi", {}, label)), ...steps.map((key, column) => {
+    const rows = data.names.map((text, j) => make("tr", { class: now.keep[j] ? null : "away" },
+      rowHead(text), ...steps.map((key, column) => {
         const value = made[key][j];
         return Array.isArray(value) ? cell(value.map(shown).join(", "), value.join(" "), column) : cell(shown(value), value, column);
       })));
