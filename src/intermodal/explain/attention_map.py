@@ -111,7 +111,7 @@ def attention_map(model: Any, X: Any, *, batch_size: int = 256) -> AttentionMap:
     names = tuple(model.network.names)
     lacking, broken = np.zeros(len(names), dtype=int), np.zeros(len(names), dtype=int)
     head_by_head, over_heads = _Running(len(names)), _Running(len(names))
-    for mass, asked, lacks in _masses(model, np.arange(len(model.feed)), batch_size):
+    for mass, asked, lacks in masses(model, np.arange(len(model.feed)), batch_size):
         lacking += lacks.sum(0).numpy()
         if mass is not None:
             head_by_head.add(mass, asked)
@@ -156,7 +156,7 @@ def attention_of(model: Any, X: Any, rows: Sequence[int] | np.ndarray, *, batch_
         raise InputError(f"rows are positions of the {len(model.feed)} samples, however: {outside[0]}")
     m = len(model.network.names)
     pieces = [np.zeros((0, 0, 0, m, m))]
-    for mass, asked, _ in _masses(model, picked, batch_size):
+    for mass, asked, _ in masses(model, picked, batch_size):
         if mass is None:
             return np.zeros((len(picked), 0, 0, m, m))
         pieces.append(mass.masked_fill(~asked[:, None, None, :, None], torch.nan).numpy())
@@ -196,8 +196,14 @@ def modality_mass(fused: Fused, names: tuple[str, ...]) -> tuple[Tensor | None, 
     return mass.masked_fill(mass.isnan().any(-1, keepdim=True), torch.nan), edges > 0
 
 
-def _masses(model: Opened, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
-    """Batch by batch: the mass (B, L, H, M, M) or None, who asked (B, M), and who is missing (B, M)."""
+def masses(model: Opened, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
+    """Yield batch by batch the mass (B, L, H, M, M) or None, who asked (B, M), and who is missing (B, M).
+
+    Args:
+        model: opened.
+        rows: positions of the samples.
+        batch_size: samples at a time.
+    """
     names = tuple(model.network.names)
     for picked in model.feed.in_order(rows, batch_size):
         x, present = model.feed.batch(picked)
