@@ -46,6 +46,7 @@ def by_loop(w: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             "std": np.nanstd(each, 0),
             "count": (~np.isnan(each[:, :, 0])).sum(0),
             "by_head": np.nanmean(share, 1),
+            "std_by_head": np.nanstd(share, 1),
         }
 
 
@@ -67,7 +68,7 @@ def test_the_map_is_a_loop_over_the_numbers() -> None:
     w[0, 2, 1, [1, 6]] = 0.0  # and one head of one layer hides the audio of sample 2
     found = from_arrays(w, queries=QUERIES, keys=KEYS)
     assert found.names == ("text", "image", "audio", "other")
-    assert found.count.tolist() == [B, B - 1, B, 0]
+    assert found.count.tolist() == [B, B - 1, B, 0] and found.n == B
     assert_same(found, by_loop(w, found.names))
     assert found.mean is not None and np.isnan(found.mean[3]).all() and (found.mean[:3, 2] == 0).all()
 

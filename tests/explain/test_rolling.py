@@ -393,7 +393,7 @@ def test_the_rollout_of_a_model_is_a_loop_over_single_samples(spec: str, options
     np.testing.assert_allclose(found.std, np.nanstd(wanted, 0), atol=1e-12)
     assert found.count.tolist() == (~np.isnan(wanted[:, :, 0])).sum(0).tolist()
     np.testing.assert_allclose(found.mean.sum(1), 1.0, atol=1e-12)
-    assert found.names == ("text", "audio", "video") and found.by_head is None
+    assert found.names == ("text", "audio", "video") and found.by_head is None and found.n == N
 
 
 def test_a_module_is_followed_on_tensors() -> None:
@@ -404,6 +404,16 @@ def test_a_module_is_followed_on_tensors() -> None:
     assert (both[0].mean[[0, 2]] == both[1].mean[[0, 2]]).all() and both[0].count.tolist() == [7, 0, 6]
     assert np.isnan(both[0].mean[1]).all() and (both[0].mean[[0, 2], 1] == 0).all()
     assert both[0].samples is None
+
+
+def test_a_nan_that_comes_in_stays_visible() -> None:
+    x = {"text": torch.randn(7, 3).double(), "audio": torch.randn(7, 2).double()}
+    wanted = rollout_of(module_of("self"), x, keep_samples=True).samples
+    x["audio"][4] = torch.nan
+    found = rollout_of(module_of("self"), x, keep_samples=True)
+    assert np.isnan(found.samples[4, 0, :2]).all() and np.isnan(found.mean[:2, :2]).all()
+    assert (found.samples[:4, :2] == wanted[:4, :2]).all() and found.broken.tolist() == [1, 1, 0]
+    assert '"text" in 1, "audio" in 1 of 7 samples is not a number' in found.findings()[0]["text"]
 
 
 @pytest.mark.parametrize(("spec", "n_layers"), [("none", 1), ("self", 0)])
@@ -418,14 +428,14 @@ def test_where_it_comes_from_is_told() -> None:
     assert where.describe() == (
         "layer 1 to 2, joint-attention, eval mode, float64, heads: mean of 2 each, over 3 members"
     )
-    told = rollout_of(module_of("self").train(), x).provenance
-    assert told.training and told.notes[0].startswith("the model was in training mode")
 
 
-def test_the_pool_is_left_as_it_was() -> None:
-    module = module_of("self")
-    rollout_of(module, {"text": torch.randn(7, 3).double()})
-    assert "forward" not in module.network.pool.__dict__
+def test_the_model_is_read_as_it_predicts_and_left_as_it_was() -> None:
+    module, x = module_of("self", dropout=0.5, modality_dropout=0.5).train(), {"text": torch.randn(7, 3).double()}
+    first = rollout_of(module, x, keep_samples=True)
+    assert module.training and module.network.training and "forward" not in module.network.pool.__dict__
+    assert (rollout_of(module, x, keep_samples=True).samples[:, 0] == first.samples[:, 0]).all()
+    assert first.provenance.training is False
 
 
 def test_a_fitted_model_is_followed() -> None:
@@ -437,13 +447,18 @@ def test_a_fitted_model_is_followed() -> None:
     np.testing.assert_allclose(found.mean, 0.5, atol=1e-9)  # one layer, one other to ask
 
 
+class Holds(torch.nn.Module):
+    """Holds something else under the name of a network."""
+
+    network = torch.nn.Linear(2, 2)
+
+
 @pytest.mark.parametrize(
     ("model", "X", "message"),
     [
-        (torch.nn.Linear(2, 2), {"a": torch.ones(1, 2)}, "however: Linear; for any other model, capture records its"),
-        (module_of("self"), {"text": np.ones((2, 3))}, r"name -> tensor, or \(x, present\), however: X is something"),
-        (module_of("self"), {}, r"name -> tensor, or \(x, present\), however: X is something else"),
-        (module_of("self"), {"text": torch.ones(0, 3)}, "at least one sample is read, however: X holds none"),
+        (torch.nn.Linear(2, 2), {"a": torch.ones(1, 2)}, "rollout_of takes a fitted estimator with samples, or a Fusi"),
+        (Holds(), {"a": torch.ones(1, 2)}, "rollout_of reads the layers of a FusionNetwork, however: Linear; for any "),
+        (module_of("self"), {"text": torch.ones(0, 3)}, "there must be at least one sample, however: there is none"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(model: Any, X: Any, message: str) -> None:

@@ -265,14 +265,27 @@ def _mass(
 
 def _summed(names: tuple[str, ...], mass: np.ndarray, asks: np.ndarray, origin: Provenance) -> GivenMap:
     """Average over samples, over those that ask alone."""
-    n = asks.sum(0)[..., None]  # (L, H, M, 1)
-    by_head = np.where(n > 0, mass.sum(0) / np.maximum(n, 1), np.nan)
+    by_head, std_by_head = _mean_and_spread(mass, asks)
     seen = asks.sum((1, 2))[..., None]  # (B, M, 1): layers and heads in which a sample's modality asks
-    each = mass.sum((1, 2)) / np.maximum(seen, 1)  # (B, M, M)
-    count = (seen > 0).sum(0)
-    if not count.any():
-        return GivenMap(names=names, mean=None, std=None, count=count[:, 0], by_head=None, provenance=origin)
-    mean = np.where(count > 0, each.sum(0) / np.maximum(count, 1), np.nan)
-    squares = np.where(seen > 0, np.square(each - np.nan_to_num(mean)), 0.0).sum(0)
-    std = np.where(count > 0, np.sqrt(squares / np.maximum(count, 1)), np.nan)
-    return GivenMap(names=names, mean=mean, std=std, count=count[:, 0], by_head=by_head, provenance=origin)
+    mean, std = _mean_and_spread(mass.sum((1, 2)) / np.maximum(seen, 1), seen[..., 0] > 0)
+    count = (seen[..., 0] > 0).sum(0)
+    some = bool(count.any())
+    return GivenMap(
+        names=names,
+        mean=mean if some else None,
+        std=std if some else None,
+        count=count,
+        by_head=by_head if some else None,
+        std_by_head=std_by_head if some else None,
+        n=len(mass),
+        provenance=origin,
+    )
+
+
+def _mean_and_spread(each: np.ndarray, asks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over samples, (B, ..., M, M) by (B, ..., M); NaN where nobody asks."""
+    asks = asks[..., None]
+    n = asks.sum(0)
+    mean = np.where(asks, each, 0.0).sum(0) / np.maximum(n, 1)
+    squares = np.where(asks, np.square(each - mean), 0.0).sum(0) / np.maximum(n, 1)
+    return np.where(n > 0, mean, np.nan), np.where(n > 0, np.sqrt(squares), np.nan)

@@ -97,14 +97,15 @@ def residual_graph(graph: Graph, residual: float) -> list[Tensor]:
 def kept(matrix: Tensor, residual: float) -> Tensor:
     """Mix (..., S, S) with what a token keeps; one that asks nobody keeps itself whole.
 
-    A row that rounding keeps from summing to 1 is put right, so that the product of many layers still does.
+    A row that rounding keeps from summing to 1 is put right, so that the product of many layers still does. A NaN
+    stays one.
     """
     if not 0 <= residual <= 1:
         raise InputError(f"residual is the share that a token keeps, 0 to 1, however: {residual=}")
     sums = matrix.sum(-1, keepdim=True)
     itself = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
     mixed = residual * itself + (1 - residual) * matrix / sums.clamp(min=1e-12)
-    return torch.where(sums > 0, mixed, itself)
+    return torch.where(sums == 0, itself, mixed)
 
 
 def rolled(layers: list[Tensor]) -> Tensor:
@@ -180,7 +181,7 @@ def rollout_of(
         [[0.5, 0.5], [0.0, 1.0]]
     """
     tally: Tally | None = None
-    for run in runs(model, X, batch_size):
+    for run in runs(model, X, batch_size, what="rollout_of"):
         tally = Tally(run.names, keep_samples) if tally is None else tally
         tally.add(_rolled_run(run, residual), run.has)
         origin = run.provenance
@@ -191,6 +192,8 @@ def rollout_of(
         std=tally.std,
         count=tally.count,
         by_head=None,
+        n=tally.n,
+        broken=tally.broken,
         residual=residual,
         provenance=origin,
         samples=tally.samples,

@@ -6,6 +6,7 @@ Shapes: B samples, P = members x B passes (member by member), S tokens of all mo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from intermodal.errors import InputError
+from intermodal.explain.opening import as_in_prediction, opened
 from intermodal.explain.provenance import Provenance
+from intermodal.explain.tapping import Used, tapped
 from intermodal.explain.watching import leave, listen
 from intermodal.nn.fused import Fused, or_all
 from intermodal.nn.network import FusionNetwork
@@ -26,20 +29,24 @@ class Run:
     """One batch, as the network saw it.
 
     Attributes:
-        network: what ran.
+        module: what ran.
+        network: the network in it.
         fused: what it returned.
         outputs: (B, members, O) where the module has a head; otherwise None.
         tokens: (P, S, d) as they were pooled, in the graph of the result.
         there: bool (P, S), which tokens are there.
         places: modality -> where its tokens lie.
+        used: for each layer the weights that were used, in the graph of the result; empty without gradients.
     """
 
+    module: nn.Module
     network: FusionNetwork
     fused: Fused
     outputs: Tensor | None
     tokens: Tensor
     there: Tensor
     places: dict[str, slice]
+    used: list[Used]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,12 +65,11 @@ class Run:
     @property
     def provenance(self) -> Provenance:
         """What was read."""
-        n, training = len(self.network.layers), self.network.training
+        n = len(self.network.layers)
         members = f" each, over {self.network.n_members} members" if self.network.n_members > 1 else ""
         heads = f"mean of {self.n_heads}{members}"
-        notes = ("the model was in training mode: what dropout left out is not in it",) if training else ()
         dtype = str(self.tokens.dtype).removeprefix("torch.")
-        return Provenance(f"1 to {n}" if n > 1 else str(n), "joint", training, dtype, heads, notes)
+        return Provenance(f"1 to {n}" if n > 1 else str(n), "joint", False, dtype, heads)
 
     @property
     def n_heads(self) -> int:
@@ -96,28 +102,30 @@ class Run:
         return passes.unflatten(0, (self.network.n_members, -1)).mean(0)
 
 
-def runs(model: Any, X: Any, batch_size: int, *, gradients: bool = False) -> Iterator[Run]:
-    """Run a model on samples, batch by batch.
+def runs(model: Any, X: Any, batch_size: int, *, what: str, gradients: bool = False) -> Iterator[Run]:
+    """Run a model on samples, batch by batch, as it predicts: dropout is off.
 
     Args:
         model: a fitted estimator, or a module that is or holds a `FusionNetwork`.
         X: samples for an estimator; `x` or `(x, present)` as tensors for a module.
         batch_size: samples of a batch.
+        what: how errors call the caller.
         gradients: keep the graph from the inputs to the outputs.
 
     Raises:
         InputError: the model holds no `FusionNetwork`, or there is no sample.
     """
-    module, batches = _prepared(model, X, batch_size)
-    network = module if isinstance(module, FusionNetwork) else getattr(module, "network", None)
+    module, network, feed = opened(model, X, what=what)
     if not isinstance(network, FusionNetwork):
         raise InputError(
-            f"a fitted estimator, a FusionNetwork or a module that holds one as .network is read, however: "
-            f"{type(model).__name__}; for any other model, capture records its attention"
+            f"{what} reads the layers of a FusionNetwork, however: {type(network).__name__}; for any other model "
+            "capture records its attention"
         )
-    for x, present in batches:
-        with torch.inference_mode(False), torch.set_grad_enabled(gradients):
-            yield _run(module, network, x, present, gradients)
+    for rows in feed.in_order(np.arange(len(feed)), batch_size):
+        x, present = feed.batch(rows)
+        with torch.inference_mode(False), as_in_prediction(module), torch.set_grad_enabled(gradients):
+            run = _run(module, network, x, present, gradients)
+        yield run
 
 
 def _run(
@@ -134,28 +142,11 @@ def _run(
     # What a network returns are copies of its tokens, and not which of them are there: the pool is told both.
     listen(network.pool, before_pooling)
     try:
-        answer = module(x, present, need_weights="layers")
+        with ExitStack() as stack:
+            used = stack.enter_context(tapped(network)) if gradients else []
+            answer = module(x, present, need_weights="layers")
     finally:
         leave(network.pool, before_pooling)
     tokens, there, places = pooled[-1]
     fused, outputs = (answer, None) if isinstance(answer, Fused) else (answer.fused, answer.outputs)
-    return Run(network, fused, outputs, tokens, or_all(there, tokens).cpu(), dict(places))
-
-
-def _prepared(model: Any, X: Any, batch_size: int) -> tuple[Any, Iterator[tuple[Any, Any]]]:
-    if hasattr(model, "prepared"):
-        module, feed = model.prepared(X)
-        if len(feed) == 0:
-            raise InputError("at least one sample is read, however: X holds none")
-        return module, (feed.batch(rows) for rows in feed.in_order(np.arange(len(feed)), batch_size))
-    x, present = X if isinstance(X, tuple) else (X, None)
-    if not isinstance(x, Mapping) or not all(isinstance(v, Tensor) for v in x.values()) or not x:
-        raise InputError("a module reads x, name -> tensor, or (x, present), however: X is something else")
-    n = min(len(v) for v in x.values())
-    if n == 0:
-        raise InputError("at least one sample is read, however: X holds none")
-
-    def cut(side: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
-        return {name: values[i : i + batch_size] for name, values in side.items()}
-
-    return model, ((cut(x, i), cut(present or {}, i)) for i in range(0, n, batch_size))
+    return Run(module, network, fused, outputs, tokens, or_all(there, tokens).cpu(), dict(places), used)

@@ -26,6 +26,8 @@ class Tally:
 
     def __init__(self, names: tuple[str, ...], keep: bool) -> None:
         self.names = names
+        self.n = 0
+        self.broken = np.zeros(len(names), dtype=int)
         self.count = np.zeros(len(names), dtype=int)
         self._mean = np.zeros((len(names), len(names)))
         self._squares = np.zeros((len(names), len(names)))
@@ -34,6 +36,8 @@ class Tally:
     def add(self, maps: Tensor, has: Tensor) -> None:
         """Add a batch: (B, M, M), and which modalities each sample has (B, M)."""
         each, there = maps.double().numpy(), has.numpy()[..., None]
+        self.n += len(each)
+        self.broken = self.broken + (np.isnan(each).any(-1) & there[..., 0]).sum(0)
         if self._kept is not None:
             self._kept.append(np.where(there, each, np.nan))
         n = there.sum(0)  # (M, 1)
