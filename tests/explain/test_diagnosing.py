@@ -344,3 +344,24 @@ def test_no_sample_is_refused() -> None:
 def test_rows_are_spread_evenly() -> None:
     assert spread(100, 5).tolist() == [0, 25, 50, 74, 99]
     assert spread(1, 5).tolist() == [0]
+
+
+def test_of_long_sequences_fewer_samples_are_looked_at_and_of_too_long_ones_none() -> None:
+    model, X = fitted("self", n_tokens={"a": 2})
+    module, feed = model.prepared(X)
+    each = 2 * 2 * (2 + T) ** 2  # heads, members, tokens of both modalities
+
+    def looked_at(most: int) -> int:
+        sizes: list[int] = []
+        hook = module.network.register_forward_hook(
+            lambda m, args, kwargs, out: sizes.append(len(out.pooled)) if kwargs["need_weights"] else None,
+            with_kwargs=True,
+        )
+        examine(module, feed, np.arange(N), untrained=True, most_weights=most)
+        hook.remove()
+        return sum(sizes)
+
+    assert looked_at(10**9) == N
+    assert looked_at(7 * each) == 7
+    assert looked_at(7 * each - 1) == 6
+    assert looked_at(each - 1) == 0

@@ -89,6 +89,15 @@ def test_a_joined_side_of_which_one_is_always_missing_is_one_key() -> None:
     assert "one-key" not in ids(lint(network("text -> [video audio]"), samples))
 
 
+def test_keys_count_where_somebody_asks_for_them() -> None:
+    rng = np.random.default_rng(0)
+    audio: list[Any] = [None if i % 2 else rng.normal(size=3) for i in range(N)]
+    video = [rng.normal(size=(5 if i % 2 else 1, 5)) for i in range(N)]  # whoever could choose is not asked by anybody
+    samples = {"text": rng.normal(size=(N, 7)), "video": video, "audio": audio}
+    assert "one-key" in ids(lint(network("audio -> video"), samples))
+    assert "one-key" not in ids(lint(network("text -> video"), samples))
+
+
 @pytest.mark.parametrize("missing", ["mask", "token"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_the_counted_keys_are_those_that_the_network_looks_at(missing: str, stride: int) -> None:

@@ -86,7 +86,7 @@ def test_rows_of_the_test_are_not_looked_at() -> None:
     split = np.where(np.arange(N) < 40, "train", "test")
     model = FusionRegressor(**QUICK).fit(Samples(X, y=target(X), split=split))
     (missing,) = [f["text"] for f in model.findings_ if f["id"] == "often-missing"]
-    assert missing.endswith(" of 34 samples")  # 40, less the 15 % that tell when to stop
+    assert missing == '"c" is missing in 75% of 40 samples'
 
 
 def test_the_predictions_do_not_depend_on_the_looking() -> None:

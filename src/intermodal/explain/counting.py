@@ -13,6 +13,7 @@ import numpy as np
 from intermodal.data.modality import Modality
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
+from intermodal.nn.attention import Attention
 from intermodal.nn.encoders import Encoder
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Edge
@@ -70,6 +71,21 @@ def keys_along(edge: Edge, counts: Mapping[str, np.ndarray]) -> np.ndarray:
     asking = np.sum([counts[name] for name in edge.query_names], axis=0)
     asked = np.sum([counts[name] for name in edge.context_names], axis=0)
     return np.asarray(np.where(asking > 0, asked, 0))
+
+
+def weights_per_sample(network: FusionNetwork, X: Any, rows: np.ndarray) -> int:
+    """Return the most weights that a sample among `rows` has, over all edges and heads of a layer.
+
+    Example:
+        >>> network = FusionNetwork("a -> b", {"a": 3, "b": 2}, d_model=8, n_heads=2)
+        >>> weights_per_sample(network, {"a": (5, 7, 3), "b": (5, 11, 2)}, np.arange(5))
+        154
+    """
+    counts = {name: c[rows] for name, c in token_counts(network, X).items()}
+    sides = [[sum(counts[n] for n in side) for side in (e.query_names, e.context_names)] for e in network.spec.edges]
+    pairs = sum(np.asarray(asking) * np.asarray(asked) for asking, asked in sides)
+    heads = max((m.n_heads for m in network.modules() if isinstance(m, Attention)), default=0)
+    return int(np.max(pairs, initial=0)) * heads * network.n_members
 
 
 def _has_shapes(X: Any) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from intermodal.errors import InputError
 from intermodal.explain.attention_map import attention_map
+from intermodal.explain.counting import weights_per_sample
 from intermodal.explain.findings import Finding, finding, worst_first
 from intermodal.explain.linting import edges_with_one_key
 from intermodal.explain.observing import Observed, copied_keys, observe, often_missing
@@ -27,6 +28,8 @@ LITTLE_WORTH = 0.05
 """Share of the worth below which a modality counts as not used."""
 PER_MODALITY = 8
 """Samples of each modality that one gradient is taken over."""
+BATCH, AT_ONCE, MOST_WEIGHTS = 32, 2**22, 2**28
+"""Samples at a time, weights at a time, and weights in all: a long sequence has many."""
 
 
 def diagnose(
@@ -100,7 +103,14 @@ def _fitted(model: Any, X: Any, y: Any, attention: Any, shapley: Any, n: int) ->
 
 
 def examine(
-    module: Any, feed: Any, rows: np.ndarray, *, drawn: Any = None, untrained: bool = False, shapley: Any = None
+    module: Any,
+    feed: Any,
+    rows: np.ndarray,
+    *,
+    drawn: Any = None,
+    untrained: bool = False,
+    shapley: Any = None,
+    most_weights: int = MOST_WEIGHTS,
 ) -> list[Finding]:
     """Diagnose a network that is at hand, on the samples at `rows`.
 
@@ -111,12 +121,15 @@ def examine(
         drawn: returns the module as it was before its first step.
         untrained: no step made the module better, so it is as it was drawn.
         shapley: the worth of the modalities, where it is known.
+        most_weights: weights to read in all; of long sequences fewer samples are looked at, and of one that alone has
+            more, none.
 
     Returns:
         What was found, the worst first.
     """
-    seen = observe(module, feed, rows)
-    found = [*often_missing(seen), *copied_keys(seen), *_cut(module, feed, rows, seen)]
+    rows, batch_size = _affordable(module.network, feed, rows, most_weights)
+    seen = observe(module, feed, rows, batch_size=batch_size)
+    found = [*often_missing(seen.names, feed.samples), *copied_keys(seen), *_cut(module, feed, rows, seen)]
     if seen.rows:
         found += even_by_construction(seen.names, seen.spec)
         known = isinstance(module.network, FusionNetwork)
@@ -131,8 +144,17 @@ def examine(
         )
     elif not untrained:
         found += _judged(seen, shapley)
-        found += _too_even(seen, feed, rows, drawn)
+        found += _too_even(seen, feed, rows, batch_size, drawn)
     return worst_first(found)
+
+
+def _affordable(network: Any, feed: Any, rows: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """As many rows as their weights allow, and how many at a time."""
+    if not isinstance(network, FusionNetwork) or not len(rows):
+        return rows, BATCH
+    each = max(1, weights_per_sample(network, feed.samples, rows))
+    kept = spread(len(rows), max(most // each, 0)) if most // each < len(rows) else np.arange(len(rows))
+    return rows[kept], int(np.clip(AT_ONCE // each, 1, BATCH))
 
 
 def spread(total: int, n: int) -> np.ndarray:
@@ -190,14 +212,15 @@ def _judged(seen: Observed, shapley: Any) -> Iterator[Finding]:
             yield finding("never-attended", text, severity="note", **numbers)
 
 
-def _too_even(seen: Observed, feed: Any, rows: np.ndarray, drawn: Any) -> Iterator[Finding]:
+def _too_even(seen: Observed, feed: Any, rows: np.ndarray, batch_size: int, drawn: Any) -> Iterator[Finding]:
     known = [r for r in seen.rows.values() if r.enough]
     if not known or float(np.mean([r.entropy for r in known])) <= EVEN:
         return
     start = None
     if drawn is not None:
         dtype = next(iter(feed.batch(rows[:1])[0].values())).dtype
-        before = [r for r in observe(drawn().to(feed.device, dtype), feed, rows).rows.values() if r.enough]
+        early = observe(drawn().to(feed.device, dtype), feed, rows, batch_size=batch_size)
+        before = [r for r in early.rows.values() if r.enough]
         start = float(np.mean([r.entropy for r in before])) if before else None
     yield from too_even(known, start)
 

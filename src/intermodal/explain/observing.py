@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intermodal.data.samples import Samples
 from intermodal.explain.findings import Finding, finding
 from intermodal.explain.row_statistics import ENOUGH, RowStatistics
 from intermodal.spec import Edge, Spec
@@ -133,11 +134,11 @@ def copied_keys(seen: Observed) -> Iterator[Finding]:
             )
 
 
-def often_missing(seen: Observed) -> Iterator[Finding]:
+def often_missing(names: tuple[str, ...], samples: Samples) -> Iterator[Finding]:
     """Say which modality most samples lack."""
-    n = len(seen.present)
-    for i, name in enumerate(seen.names):
-        lacking = int((~seen.present[:, i]).sum())
+    n = len(samples)
+    for name in names:
+        lacking = samples.modality(name).n_missing if name in samples.names else n
         if 2 * lacking > n:
             yield finding(
                 "often-missing",

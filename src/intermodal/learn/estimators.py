@@ -167,6 +167,7 @@ class _FusionEstimator(BaseEstimator):
             some,
             drawn=lambda: self._drawn(model.n_outputs),
             untrained=never_better(self.history_),
+            most_weights=2**25,
         )
         return [f.to_dict() for f in worst_first(sure, seen)]
 
