@@ -10,6 +10,9 @@ from intermodal.report.figures import figure
 
 CELLS = """() => [...document.querySelectorAll('[data-part=map] tbody tr')].map((row) =>
     [...row.querySelectorAll('td')].map((c) => [Number(c.dataset.v), c.textContent, c.className]))"""
+# How many cells have a colour that the style sheet does not know.
+BARE = """() => [...document.querySelectorAll('[data-part=map] td, [data-part=map] .legend b')]
+    .filter((c) => getComputedStyle(c).backgroundColor === 'rgba(0, 0, 0, 0)').length"""
 CHOOSE = """([layer, head, show, value, hide, colour]) => {
     const selects = [...document.querySelectorAll('[data-view=attention] > .pickers select')];
     const wanted = [layer, head, show, value, hide, colour];
@@ -75,6 +78,7 @@ def test_colour_keeps_its_ends_whatever_is_shown_and_marks_the_even_share(opened
         assert all(int(look[1:]) == 3 * round(255 * value / 3) for row in rows for value, _, look in row)
         legend = page.locator('[data-part="map"] .legend')
         assert legend.locator("span").all_inner_texts() == ["0", "1"]
+        assert page.evaluate(BARE) == 0
         assert legend.locator("em").inner_text() == "even share 0.333"
         places = legend.evaluate(
             "(el) => { const i = el.querySelector('i').getBoundingClientRect(),"
@@ -82,7 +86,10 @@ def test_colour_keeps_its_ends_whatever_is_shown_and_marks_the_even_share(opened
             " return (m.left + m.width / 2 - i.left) / i.width; }"
         )
         assert abs(places - 1 / 3) < 0.02
+    seen(page, 1, 2, "0", "minus")
+    assert page.evaluate(BARE) == 0
     seen(page, -1, -1, "mean", "weight", "none", "log")
+    assert page.evaluate(BARE) == 0
     assert legend.locator("span").all_inner_texts() == ["≤ 0.001", "1"]
 
 
@@ -108,6 +115,16 @@ def test_the_table_of_heads_counts_what_crosses_and_choosing_one_shows_it(opened
     assert atlas.locator('td[aria-selected="true"]').count() == 1
     page.keyboard.press("Enter")
     assert [selects.nth(i).input_value() for i in range(2)] == ["-1", "-1"]
+
+
+def test_who_asked_in_fewer_samples_is_told_where_samples_are_averaged(opened, pages):
+    block = {**pages.attention(), "count": [97, 85, 1]}
+    page = opened({"title": "t", "blocks": [block]})
+    caption = page.locator('[data-part="map"] > .caption')
+    for choice, told in (((), True), ((1, 2), True), ((1, 2, "0"), False)):
+        seen(page, *choice)
+        plain = caption.inner_text().replace("\u2068", "").replace("\u2069", "")
+        assert plain.endswith("Asked in fewer samples: video (85), audio (1).") == told
 
 
 def test_one_sentence_a_change_is_spoken_and_it_is_true(opened, pages):

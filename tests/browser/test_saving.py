@@ -88,11 +88,11 @@ def test_bars_and_points_are_saved_with_all_digits(opened, pages):
     assert [float(row[1]) for row in rows[1:]] == pages.curves()["lines"][0]["values"]
 
 
-def test_a_name_like_a_formula_stays_a_name_in_a_spreadsheet(opened, pages):
-    block = pages.attention(["=1+1", "b", "-3"])
+def test_a_name_with_quotes_or_like_a_formula_stays_a_name_in_a_spreadsheet(opened, pages):
+    block = pages.attention(["=1+1", 'b, "c"', "-3"])
     page = opened({"title": "t", "blocks": [block]})
     rows = list(csv.reader(io.StringIO(saved(page, "attention", "Save CSV")[1])))
-    assert rows[0][1:] == ["'=1+1", "b", "-3"]
+    assert rows[0][1:] == ["'=1+1", 'b, "c"', "-3"]
 
 
 def test_two_reports_in_one_notebook_do_not_meet_and_their_links_stay_inside(opened, pages, tmp_path):

@@ -33,6 +33,8 @@ def test_a_thousand_rows_equal_python(opened, pages):
         size = 10.0 ** rng.integers(-1, 2)
         numbers = [rng.normal(size=shape).round(3) * size for shape in (d, (k, d), (k, e))]
         cases.append([*(array.tolist() for array in numbers), keep.tolist(), bool(index % 2)])
+    # A hidden key that would win by far must not take the others' digits with it.
+    cases.append([[10.0], [[100.0], [1.0], [0.5]], [[1.0], [2.0], [3.0]], [False, True, True], False])
     made = opened({"title": "t", "blocks": [pages.trace()]}).evaluate(RUN, cases)
     assert any(len(case[1]) == 1 for case in cases) and any(not any(case[3]) for case in cases)
     for case, (weights, output) in zip(cases, made, strict=True):

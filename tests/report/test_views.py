@@ -28,7 +28,8 @@ def test_the_map_is_the_mean_over_layers_and_heads_of_what_is_there(views):
     assert made["values"] == [[0.5, 0.5], [0.5, 0.5]]
     assert made["domain"] == [0.0, 1.0] and made["uniform"] == 0.5
     assert made["caption"] == (
-        "Mean over 1 layer, 2 heads and 13 samples. A row asks and sums to 1; a column is looked at."
+        "Mean over 1 layer, 2 heads and 13 samples. A row asks and sums to 1; a column is looked at. "
+        "Asked in fewer samples: video (11)."
     )
 
 

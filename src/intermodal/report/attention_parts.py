@@ -79,6 +79,8 @@ def _map(block: Block, title: str, values: list[list[float | None]], uniform: li
     names = list(block["names"])
     sizes = {"layers": len(block["layers"]), "heads": len(block["heads"]), "n": block["n"]}
     how = say("att_how", **{key: counted("samples" if key == "n" else key, n) for key, n in sizes.items()})
+    fewer = [f"{name} ({count:,})" for name, count in zip(names, block["count"], strict=True) if count != block["n"]]
+    how += " " + say("att_asked", names=", ".join(fewer)) if fewer else ""
     made: dict[str, Any] = {
         "kind": "matrix",
         "title": title,

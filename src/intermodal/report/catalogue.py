@@ -69,6 +69,7 @@ WORDS: dict[str, str] = {
     "output": "output",
     "weight": "weight",
     "att_how": "Mean over {layers}, {heads} and {n}. A row asks and sums to 1; a column is looked at.",
+    "att_asked": "Asked in fewer samples: {names}.",
     "att_spread": "Spread over the samples",
     "att_spread_how": "Standard deviation over {n}, averaged over layers and heads.",
     "att_atlas": "Which heads cross between modalities",

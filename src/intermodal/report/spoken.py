@@ -7,8 +7,8 @@ from intermodal.report.catalogue import WORDS
 _SHARED = (
     "missing", "why_missing", "why_nan", "why_infinite", "domain", "observed", "nothing_to_colour", "plot",
     "copy", "copied", "not_copied", "uniform", "layer", "head", "modality", "sample", "output", "weight", "value",
-    "att_atlas_how", "att_even_how", "samples", "missing_modality", "f_empty", "f_full", "most", "times_uniform",
-    "time_span",
+    "att_asked", "att_atlas_how", "att_even_how", "samples", "missing_modality", "f_empty", "f_full", "most",
+    "times_uniform", "time_span",
 )  # fmt: skip
 
 SPOKEN: dict[str, str] = {key: WORDS[key] for key in _SHARED} | {

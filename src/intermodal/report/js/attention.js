@@ -126,10 +126,16 @@ views.attention = (view, data) => {
     const best = cells.reduce((a, b) => (b[0] > a[0] ? b : a), cells[0]);
     const most = best ? say(scale.low < 0 ? "furthest" : spread ? "widest" : "strongest", { asks: named(data.names[best[1]]), at: named(data.names[best[2]]),
       value: figure(best[0], 3), uniform: fixed(uniform, 3) }) : words.nothing_to_colour;
-    map.querySelector(".caption").textContent = state + sums + hides[hide.value] + " " + most;
+    map.querySelector(".caption").textContent = state + sums + hides[hide.value] + " " + most
+      + (show.value === "mean" || spread ? asked : "");
     speak(state + " " + most);
     mark();
   }
+
+  // A modality that was missing, or had nobody to ask, counts only where it asked.
+  const fewer = data.names.flatMap((text, i) => (data.count[i] === data.n ? []
+    : [named(text) + " (" + data.count[i].toLocaleString("en") + ")"]));
+  const asked = fewer.length ? " " + say("att_asked", { names: fewer.join(", ") }) : "";
 
   const heads = atlas.querySelector("table");
   const cells = heads ? [...heads.tBodies[0].rows].map((row) => [...row.querySelectorAll("td")]) : [];
