@@ -156,6 +156,7 @@ class Scripted(nn.Module):
 
     def forward(self, x: dict[str, Tensor], present: dict[str, Tensor]) -> Any:
         assert not torch.is_grad_enabled()
+        present = {n: present.get(n, torch.ones(len(v), dtype=torch.bool)) for n, v in x.items()}
         seen = {n: v.masked_fill(~present[n].unsqueeze(-1), 0.0) for n, v in x.items()}
         self.asked.update(tuple(row) for row in torch.stack([present[n].long() for n in x], 1).tolist())
         return SimpleNamespace(outputs=self.say(seen))
@@ -545,6 +546,16 @@ def test_in_an_estimate_too_a_missing_modality_is_worth_exactly_nothing() -> Non
     for j in range(4):
         assert found.values[j, j] == 0.0 and found.error[j, j] == 0.0
         assert found.values[4, j] == pytest.approx(1.0 + j)
+
+
+def test_what_a_sample_lacks_is_not_lent_to_it_in_an_estimate() -> None:
+    rng = np.random.default_rng(0)
+    samples = Samples({n: [None if i % 4 == j else rng.normal(size=1) for i in range(9)] for j, n in enumerate("abcd")})
+    pairs = Scripted(samples, lambda x: (x["a"] * x["b"] + x["c"] * x["d"] + x["a"])[:, 0])
+    exact = shapley(pairs, None, removal="permute", donors=3)
+    found = shapley(pairs, None, removal="permute", donors=3, permutations=4)
+    assert np.allclose(found.values, exact.values, atol=1e-12) and found.completeness <= 1e-9
+    assert (found.values[0, 0], found.values[1, 1]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("wrong", [0, 2, 5, 4.0])

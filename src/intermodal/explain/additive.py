@@ -13,7 +13,7 @@ import torch
 
 from intermodal.errors import InputError
 from intermodal.explain.explained import Explained
-from intermodal.explain.outcome import Outcome
+from intermodal.explain.outcome import Outcome, target_of
 from intermodal.explain.removal import taken_away
 
 CAP = 500
@@ -107,7 +107,7 @@ def emap(model: Explained, X: Any, y: Any = None, *, batch_size: int = 1024, cap
             f"every pair of samples is asked, so there are at most cap={cap} of them, however: {n}; give fewer, or a "
             "higher cap"
         )
-    target = getattr(X, "y", None) if y is None else y
+    target = target_of(X, y)
     classes = hasattr(model, "classes_")
     outcome = Outcome(model, "loss" if target is not None else "logit" if classes else "prediction", target, n)
     asked = [_pairs(module, feed, names, i, outcome, batch_size) for i in (range(m) if m > 2 else [0])]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from intermodal.errors import InputError, did_you_mean
 from intermodal.explain.explained import Explained
-from intermodal.explain.outcome import Outcome
+from intermodal.explain.outcome import Outcome, target_of
 from intermodal.explain.removal import Batch, rule_of, taken_away
 from intermodal.explain.sharing import NotKnownError, can_share, share
 
@@ -161,7 +161,7 @@ class Table:
             raise InputError("a game has at least one player, however: only is empty")
         self.players = tuple(self.names[i] for i in self.at)
         self.rule = rule_of(model, self.module.network, removal)
-        self.outcome = Outcome(model, of, getattr(X, "y", None) if y is None else y, len(self.feed))
+        self.outcome = Outcome(model, of, target_of(X, y), len(self.feed))
         self.donors = _donors(len(self.feed), donors, seed) if self.rule == "permute" else None
         self.n_donors = 1 if self.donors is None else self.donors.shape[1]
         self.batch_size = batch_size

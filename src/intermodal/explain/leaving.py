@@ -18,7 +18,7 @@ import torch
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import Coalitions, Table
 from intermodal.explain.explained import Explained
-from intermodal.explain.outcome import Outcome
+from intermodal.explain.outcome import Outcome, target_of
 from intermodal.explain.removal import taken_away
 
 
@@ -166,7 +166,7 @@ def permutation_importance(
     n = len(feed)
     if n < 2:
         raise InputError(f"a modality is shuffled across at least two samples, however: {n}")
-    outcome = Outcome(model, "loss", getattr(X, "y", None) if y is None else y, n)
+    outcome = Outcome(model, "loss", target_of(X, y), n)
     rng = np.random.default_rng(seed)
     whole = ~np.eye(len(names) + 1, len(names), dtype=bool)  # a row for each that is shuffled, and one for none
     scores, losses = [], []

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError, did_you_mean
 
 OUTCOMES = {
@@ -102,6 +103,16 @@ class Outcome:
             )
         squares = np.square(said - target)
         return np.asarray(squares.mean(-1) if squares.ndim == 3 else squares)
+
+
+def target_of(X: Any, y: Any) -> Any:
+    """Return y, or the target that the samples carry, or None.
+
+    Example:
+        >>> target_of(Samples({"a": [[1.0], [2.0]]}, y=[3, 4]), None).tolist()
+        [3, 4]
+    """
+    return X.y if y is None and isinstance(X, Samples) else y
 
 
 def _places(y: Any, n: int, classes: np.ndarray) -> np.ndarray:
