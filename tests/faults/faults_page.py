@@ -150,7 +150,7 @@ FAULTS_PAGE = [
         _J + "trace.js",
         "tests/browser/test_trace.py",
         ("divided by the width and not its root", "scaled ? Math.sqrt(q.length) : 1", "scaled ? q.length : 1"),
-        ("a hidden key keeps its weight", "keep[j] ? Math.exp(score) : 0", "Math.exp(score)"),
+        ("a hidden key keeps its weight", "keep[j] ? score - largest : -Infinity", "score - largest"),
         (
             "the largest is taken over hidden keys too",
             "divided.filter((_, j) => keep[j])",

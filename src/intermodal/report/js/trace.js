@@ -6,7 +6,7 @@ function attendRow(q, keys, values, keep, scaled) {
   const divided = scores.map((score) => score / divisor);
   const largest = Math.max(...divided.filter((_, j) => keep[j]));
   const shifted = divided.map((score, j) => (keep[j] ? score - largest : -Infinity));
-  const exps = shifted.map((score, j) => (keep[j] ? Math.exp(score) : 0));
+  const exps = shifted.map((score) => Math.exp(score));
   const total = exps.reduce((sum, e) => sum + e, 0);
   // Where every key is hidden nothing is looked at: the weights are 0 and so is the output.
   const weights = exps.map((e) => (total > 0 ? e / total : 0));
