@@ -404,6 +404,8 @@ def test_the_correlation_of_each_sample_is_over_what_it_has() -> None:
     b = np.array([[1.0, 2.0, 3.0], [3.0, 9.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     present = np.array([[True] * 3, [True, False, True], [True] * 3, [True, False, False]])
     assert sample_spearman(a, b, present).tolist() == pytest.approx([1.0, -1.0, np.nan, np.nan], nan_ok=True)
+    broken = sample_spearman(np.where(a == 2, np.inf, a), b, present)
+    assert np.isnan(broken).tolist() == [True, False, True, True], "what is not there may hold anything"
     outputs = sample_spearman(np.stack([a, a], 2), np.stack([b, -b], 2), present)
     assert outputs.tolist() == pytest.approx([0.0, 0.0, np.nan, np.nan], nan_ok=True)
 

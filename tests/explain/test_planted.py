@@ -20,6 +20,7 @@ from intermodal.explain.looking import attention_shares
 from intermodal.explain.sensitivity import infidelity
 from intermodal.explain.shapley import interactions_of, values_of
 from intermodal.explain.shuffling import attention_permutation, uniform_attention
+from intermodal.explain.timing import timeline
 from intermodal.learn.estimators import FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.learn.losses import mean_of_members
@@ -232,7 +233,11 @@ def test_the_peak_of_a_word_lies_in_the_event_it_asks_for_and_the_seconds_are_ri
     assert weights.shape == (N, FRAMES) and np.allclose(weights.sum(1), 1.0)
     peak = weights.argmax(1)
     assert ((peak >= AT) & (peak < AT + LENGTH)).all()
-    assert 12.0 <= weights.mean(0).argmax() / RATE <= 13.9
+    for sample in (0, 17):
+        seen = timeline(model, None, query="word", context="video", sample=sample, seconds=1 / RATE, labels=["dog"])
+        start, weight = seen.peak("dog")
+        assert start == pytest.approx(peak[sample] / RATE) and 12.0 <= start <= 13.9
+        assert weight == pytest.approx(weights[sample].max()) and weight > 5 * seen.uniform
     assert weights[:, AT : AT + LENGTH].sum(1).min() > 0.8
     assert weights[:, 40 : 40 + LENGTH].sum(1).max() < 0.05, "the other event is not looked at"
     assert np.array_equal(np.sign(play(model, None).full), model.truth)

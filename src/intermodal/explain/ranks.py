@@ -12,16 +12,22 @@ SAME = 1e-12
 
 
 def ranked(values: np.ndarray) -> np.ndarray:
-    """Return ranks from 0 up; those that tie share the mean of their ranks.
+    """Return ranks from 0 up along the last axis; those that tie share the mean of their ranks.
+
+    Args:
+        values: (..., M); what is not finite stands nowhere and gets NaN.
 
     Example:
         >>> ranked(np.array([5.0, 1.0, 5.0]))
         array([1.5, 0. , 1.5])
     """
-    close = SAME * np.abs(values).max(initial=0.0)
-    below = (values[None] < values[:, None] - close).sum(1)
-    above = (values[None] > values[:, None] + close).sum(1)
-    return np.asarray((below + len(values) - 1 - above) / 2)
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    close = SAME * np.abs(filled).max(-1, keepdims=True, initial=0.0)[..., None]
+    both = known[..., None, :] & known[..., :, None]
+    step = filled[..., None, :] - filled[..., :, None]  # one row for each value: the others, seen from there
+    below, above = ((side & both).sum(-1) for side in (step < -close, step > close))
+    return np.where(known, (below + known.sum(-1, keepdims=True) - 1 - above) / 2, np.nan)
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
@@ -39,10 +45,9 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
         >>> spearman(np.array([1.0, 2.0]), np.array([3.0, 3.0])) is None
         True
     """
-    a, b = (ranked(np.asarray(x, dtype=np.float64)) for x in (first, second))
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else None
+    first, second = (np.asarray(x, dtype=np.float64)[None] for x in (first, second))
+    (found,) = sample_spearman(first, second, np.ones(first.shape, dtype=bool))
+    return None if np.isnan(found) else float(found)
 
 
 def sample_spearman(first: np.ndarray, second: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -56,17 +61,16 @@ def sample_spearman(first: np.ndarray, second: np.ndarray, present: np.ndarray) 
     Returns:
         (N,).
     """
-    first, second = (x if x.ndim == 3 else x[:, :, None] for x in (first, second))
-    found = np.full((len(first), first.shape[2]), np.nan)
-    for i, there in enumerate(present):
-        for o in range(first.shape[2]):
-            a, b = first[i, there, o], second[i, there, o]
-            if there.sum() > 1 and np.isfinite(a).all() and np.isfinite(b).all():
-                correlation = spearman(a, b)
-                found[i, o] = np.nan if correlation is None else correlation
-    known = ~np.isnan(found)
-    total = np.where(known, found, 0.0).sum(1)
-    return np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
+    outputs = [x if x.ndim == 3 else x[:, :, None] for x in (first, second)]
+    there = np.broadcast_to(present[:, :, None], outputs[0].shape)
+    broken = [(there & ~np.isfinite(x)).any(1) for x in outputs]
+    ranks = [ranked(np.where(there, x, np.nan).transpose(0, 2, 1)) for x in outputs]  # (N, O, M)
+    n = np.maximum(present.sum(1), 1)[:, None, None]
+    a, b = (np.where(there.transpose(0, 2, 1), r - np.nansum(r, 2, keepdims=True) / n, 0.0) for r in ranks)
+    size = np.sqrt((a * a).sum(2) * (b * b).sum(2))
+    known = (size > 0) & ~broken[0] & ~broken[1]
+    each = np.where(known, (a * b).sum(2) / np.where(size > 0, size, 1.0), 0.0)
+    return np.where(known.any(1), each.sum(1) / np.maximum(known.sum(1), 1), np.nan)
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float | None]:

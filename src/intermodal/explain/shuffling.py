@@ -161,6 +161,8 @@ def attention_permutation(
 def uniform_attention(model: Explained, X: Any, y: Any = None, *, batch_size: int = 256) -> UniformAttention:
     """Let everybody look at everything evenly, and see what that costs.
 
+    It is the edges of the spec that are made even; a pooling that attends stays as it is.
+
     Args:
         model: a fitted estimator; it is not touched.
         X: samples, best such as the model was not fitted on.

@@ -136,7 +136,7 @@ def seed_variance(
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if len(set(chosen)) < 2:
         raise InputError(f"a spread needs at least two seeds, however: {seeds=}")
-    y = target_of(X, y, len(X) if hasattr(X, "y") else _length(X))
+    y = target_of(X, y)
     models = []
     for i, seed in enumerate(chosen):
         if progress is not None:
@@ -165,10 +165,3 @@ def _over(models: list[Any], X: Any, removal: str | None, batch_size: int) -> Se
     assert names is not None
     there = [a for a in attention if a is not None]
     return SeedVariance(names, np.array(worth), np.array(there) if len(there) == len(models) else None)
-
-
-def _length(X: Any) -> int:
-    """The samples of whatever an estimator takes."""
-    from intermodal.data.samples import Samples
-
-    return len(Samples.of(X))
