@@ -157,6 +157,15 @@ def test_subsets_of_another_shape_run_apart() -> None:
     assert sorted(calls[:-8]) == [7, 7, 7 * 2, 7 * 3]  # {a b}; {a b c}; {a c} {b c}; {a} {b} {c}
 
 
+@pytest.mark.parametrize("spec", ["a -> b, d -> c", "a -> b, [a e] -> b, a -> c, a -> d"], ids=["who", "how often"])
+def test_subsets_in_which_others_ask_or_ask_more_often_run_apart(spec: str) -> None:
+    """{a b c} and {b c d}: the first asks, or the last. {a b c} and {a c d}: b is asked twice by a, c only once."""
+    torch.manual_seed(0)
+    network = FusionNetwork(spec, dict.fromkeys("abcde", 3), d_model=6, n_heads=2, n_tokens=2).double().eval()
+    x = {name: torch.randn(7, 3, dtype=torch.float64) for name in "abcde"}
+    assert (fuse_subsets(network, x) - one_by_one(network, x)).abs().max() <= 1e-12
+
+
 def test_gradients_reach_the_weights(network: FusionNetwork) -> None:
     fuse_subsets(network, batch()).square().sum().backward()
     found = [p.grad.clone() for p in network.parameters() if p.grad is not None]

@@ -115,12 +115,12 @@ def shapley(
 ) -> Shapley:
     """Compute Shapley values over the modalities of a fitted model, exact unless an estimate is asked for.
 
-    A modality is removed by never looking at it, which is how the model treats one that is missing.
+    By default a modality is removed as the model treats one that is missing.
 
     Args:
         model: a fitted estimator.
         X: samples.
-        removal: how a modality is taken away, as in `play`; by default what the model does with a missing one.
+        removal: how a modality is taken away, as in `play`.
         of: which number is explained: `prediction`, `logit`, `margin` or `loss`.
         y: the target, for `loss`; taken from the samples when None.
         only: the players; the other modalities are always there. All by default.

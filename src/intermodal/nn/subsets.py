@@ -34,7 +34,12 @@ class Shape(NamedTuple):
 
     subsets: list[int]
     places: Places
-    tokens: list[list[int]]
+    tokens: list[list[range]]
+
+    @property
+    def size(self) -> int:
+        """T."""
+        return sum(map(len, self.tokens[0]))
 
 
 def fuse_subsets(
@@ -90,7 +95,7 @@ def fuse_subsets(
     run = _Run(network, tokens, there)
     most = TOKENS if tokens.device.type == "cpu" else 64 * TOKENS  # a GPU waits for each launch
     for shape in shapes:
-        n = max(1, most // max(1, len(tokens) * len(shape.tokens[0])))
+        n = max(1, most // max(1, len(tokens) * shape.size))
         for i in range(0, len(shape.subsets), n):
             rows = [at[s] for s in shape.subsets[i : i + n]]
             pooled[rows] = run.pooled(shape.tokens[i : i + n], shape.places)
@@ -116,12 +121,13 @@ class _Run:
         if self.layers and not self.alone:
             self.projected = self.layers[0]._project(self.layers[0].norm_ask(tokens))
 
-    def pooled(self, chosen: list[list[int]], places: Places) -> Tensor:
+    def pooled(self, chosen: list[list[range]], places: Places) -> Tensor:
         """Fuse some subsets of one shape: which tokens each holds -> (C, B, d_pooled)."""
-        index = torch.tensor(chosen, device=self.tokens.device).flatten()
+        index = torch.tensor([i for runs in chosen for run in runs for i in run], device=self.tokens.device)
+        size = sum(map(len, chosen[0]))
 
         def take(t: Tensor) -> Tensor:
-            return t.index_select(1, index).reshape(-1, len(chosen[0]), *t.shape[2:])
+            return t.index_select(1, index).reshape(-1, size, *t.shape[2:])
 
         tokens, there = take(self.tokens), None if self.there is None else take(self.there)
         if not self.alone:
@@ -185,13 +191,15 @@ def _shapes(
     shapes: dict[object, Shape] = {}
     for s in subsets:
         places: dict[str, slice] = {}
-        tokens: list[int] = []
+        tokens: list[range] = []
+        size = 0
         for name, bit, start, width in zip(names, bits, starts, widths, strict=True):
             shown = range(start, start + width) if s & bit else range(start + width, start + width + step)
             if s & bit or stands_in:
-                places[name] = slice(len(tokens), len(tokens) + len(shown))
-                tokens += shown
-        if not tokens:
+                places[name] = slice(size, size + len(shown))
+                tokens.append(shown)
+                size += len(shown)
+        if size == 0:
             continue
         key: object = s if asking is None else (tuple((p.start, p.stop) for p in places.values()), _who(asking, places))
         shapes.setdefault(key, Shape([], places, [])).subsets.append(s)
