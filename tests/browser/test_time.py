@@ -70,6 +70,21 @@ def test_a_click_goes_to_the_moment_under_it_and_keys_move_from_there(opened, pa
     assert abs(x - 100 * 250.5 / 251) < 0.01
 
 
+def test_bars_play_head_and_axis_share_one_scale(opened, pages):
+    page = opened(report(pages.timeline(7, 251)), viewport={"width": 1000, "height": 900})
+    page.get_by_role("slider").press("Home")
+    for _ in range(5):
+        page.get_by_role("slider").press("PageUp")
+    frame = told(page)[0]
+    canvas = page.locator(".time canvas").first.bounding_box()
+    head = page.locator(".playhead").first.bounding_box()
+    assert frame > 50
+    assert abs(head["x"] + head["width"] / 2 - canvas["x"] - canvas["width"] * (frame + 0.5) / 251) < 1
+    tick = page.locator(".axis text").last
+    seconds, place = float(tick.text_content()), tick.bounding_box()
+    assert abs(place["x"] + place["width"] / 2 - canvas["x"] - canvas["width"] * seconds / 25.1) < 1
+
+
 def test_a_stretch_is_picked_by_dragging_or_by_typing_and_tells_its_share(opened, pages):
     block = pages.timeline(7, 251)
     weights = np.array(block["items"][0]["weights"])
@@ -119,6 +134,16 @@ def test_times_need_not_be_regular_and_frames_may_be_missing(opened, pages):
         return found; }""")
     third = [x for x in lit if 1.9 / 9.125 < x < 2.6 / 9.125]
     assert abs(min(third) - 2.0 / 9.125) < 0.005 and abs(max(third) - 2.5 / 9.125) < 0.005
+
+
+def test_frames_without_times_are_counted(opened, pages):
+    block = pages.timeline(2, 5, step=1)
+    block["unit"] = "token"
+    page = opened(report(block))
+    word = int(page.locator('[data-view="timeline"] .pickers select').last.input_value())
+    best = np.argmax(block["items"][0]["weights"][word])
+    assert f"At token {best + 1}, " in page.locator(".told").first.inner_text()
+    assert page.locator(".time tbody tr").nth(word).locator(".r").inner_text() == str(best + 1)
 
 
 def test_many_frames_are_drawn_as_the_largest_of_each_place_and_that_is_said(opened, pages):

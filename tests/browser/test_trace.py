@@ -92,6 +92,24 @@ def test_scale_keys_and_numbers_can_be_changed_and_set_back(opened, pages):
     assert numbers(view, 0)[4] == "0.9930"
 
 
+def test_very_many_numbers_stay_closed_and_short(opened, pages):
+    rng = np.random.default_rng(3)
+    q, keys, values = (rng.normal(size=shape).round(3).tolist() for shape in (16, (5, 16), (5, 9)))
+    names = [f"key {i}" for i in range(5)]
+    block = {**pages.trace(), "q": q, "keys": keys, "values": values, "names": names, "facts": None}
+    page = opened({"title": "t", "blocks": [block]})
+    view = page.locator('[data-view="trace"]')
+    assert "… (16 terms)" in view.locator(".formula").inner_text()
+    assert not view.get_by_role("textbox").first.is_visible()
+    view.get_by_text("Change the numbers").click()
+    assert view.get_by_role("textbox").first.is_visible()
+    walk(page)
+    _, output = attended(q, keys, values, [True] * 5, True)
+    assert ", ".join(f"{o:.4f}" for o in output[:3]) + ", …" in view.locator(".formula").inner_text()
+    sums = view.locator("table.work tfoot td").last.get_attribute("data-v").split(" ")
+    assert np.abs(np.array(sums, dtype=float) - output).max() < 1e-12
+
+
 def test_without_values_the_steps_end_with_the_weights(opened, pages):
     block = {**pages.trace(), "values": None, "names": ["only"], "keys": [["2", "3"]], "keep": [True], "facts": None}
     block["steps"] = {"columns": ["key"], "rows": [["only"]]}

@@ -193,4 +193,13 @@ FAULTS_PAGE = [
         "tests/browser/test_reading.py",
         ("tables on request are not printed", ".scripted .again,.scripted .again[data-other]{display:block}", ""),
     ),
+    *_group(
+        "report/viewstyle.py",
+        "tests/browser/test_time.py",
+        (
+            "bars and axis have two scales",
+            ".time canvas{display:block;width:100%;",
+            ".time canvas{display:block;width:90%;",
+        ),
+    ),
 ]

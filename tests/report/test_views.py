@@ -56,6 +56,13 @@ def test_a_word_stands_with_its_largest_frames_and_a_gap_is_no_frame(views):
                                     "The annotated time is 1.00 to 1.50 (s).")  # fmt: skip
 
 
+def test_frames_without_times_are_counted(views):
+    block = views["blocks"][1]
+    block["unit"] = "token"
+    block["items"][0]["times"] = [[0, 1], [1, 2], [2, 3]]
+    assert parts(views, "timeline")["item0"].block["rows"][1][1] == "3"
+
+
 def test_a_finer_frame_has_more_digits(views):
     views["blocks"][1]["items"][0]["times"] = [[0.0, 0.001], [0.001, 0.002], [0.002, 0.003]]
     assert parts(views, "timeline")["item0"].block["rows"][0][1] == "0.0000 to 0.0010"

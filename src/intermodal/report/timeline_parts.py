@@ -33,9 +33,11 @@ def timeline_parts(block: Block) -> list[Part]:
 
 def _table(block: Block, item: dict[str, Any]) -> dict[str, Any]:
     rows: list[list[Any]] = []
+    # Where nobody gave times, the frames are counted.
+    counted = block["unit"] != "s" and all(list(span) == [k, k + 1] for k, span in enumerate(item["times"]))
     for word, weights in zip(item["words"], item["weights"], strict=True):
         best, seen = tops(weights), _seen(weights)
-        where = [_when(item["times"][frame]) for frame in best]
+        where = [str(frame + 1) if counted else _when(item["times"][frame]) for frame in best]
         cells = [where[0], nine(weights[best[0]]), nine(weights[best[0]] * seen)] if best else [None] * 3
         rows.append([word, *cells, "; ".join(where[1:3]) or None])
     most = f"{WORDS['most']} ({block['unit']})"

@@ -70,7 +70,7 @@ background:var(--ink);margin-right:.375rem;vertical-align:-1px}
 .time tbody tr>*{padding-top:1px;padding-bottom:1px}
 .time tbody .plot{--bar:var(--plus);--span:var(--minus);--hatch:var(--muted);cursor:crosshair;
 touch-action:pan-y;height:30px}
-.time canvas{display:block;width:calc(100% - .875rem);height:28px;border-bottom:1px solid var(--rule)}
+.time canvas{display:block;width:100%;height:28px;border-bottom:1px solid var(--rule)}
 .time .plot svg{position:absolute;inset:0;width:calc(100% - .875rem);height:100%;pointer-events:none;overflow:visible}
 .time .playhead{stroke:var(--ink);stroke-width:1.5}
 .time .playhead[hidden]{display:none}
@@ -86,6 +86,8 @@ touch-action:pan-y;height:30px}
 .kind{font-size:.8125rem;color:var(--muted);min-width:3rem}
 .numbers input{width:4.5rem;text-align:right;font-variant-numeric:tabular-nums}
 .walk{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem;margin:0 0 .75rem}
+.view details{margin:0 0 1rem}.view summary{font-size:.875rem;color:var(--accent)}
+.view details .entry{margin-top:.75rem}
 .formula{margin:0;flex:1 1 20rem;min-height:3.1em;display:flex;align-items:center}
 .work td{min-width:5.5rem;height:2.25rem}
 .work .now{background:var(--tint);font-weight:600}
@@ -112,7 +114,7 @@ touch-action:pan-y;height:30px}
 }
 @media print{
 .scripted .again,.scripted .again[data-other]{display:block}
-.pickers,.slide,.walk,.entry,.best,.hint{display:none}
+.pickers,.slide,.walk,.entry,.best,.hint,[data-part=work]{display:none}
 .tall{max-height:none;overflow:visible}
 [data-part=time],[data-part=work],.said{display:none}
 .there,.band,.halo,.away{-webkit-print-color-adjust:exact;print-color-adjust:exact}

@@ -19,15 +19,16 @@ function unpacked({ bits, data }) {
 // A time to a hundredth, or finer where the frame is finer.
 const timeOf = (value, span) =>
   figure(value, span > 0 ? Math.max(2, Math.min(6, 1 - Math.floor(Math.log10(span) + 1e-6))) : 2);
-const whenOf = ([start, end]) => say("time_span", { start: timeOf(start, end - start), end: timeOf(end, end - start) });
+const spanOf = ([start, end]) => say("time_span", { start: timeOf(start, end - start), end: timeOf(end, end - start) });
 
 class Track {
   // One item: its weights, its even share, where its frames lie.
-  constructor(item) {
+  constructor(item, unit) {
     this.item = item;
     this.words = item.words;
     this.times = item.times;
     this.frames = item.times.length;
+    this.counted = unit !== "s" && this.times.every(([start, end], k) => start === k && end === k + 1);
     this.weights = unpacked(item.weights);
     this.first = item.times.reduce((low, [start]) => Math.min(low, start), this.frames ? Infinity : 0);
     this.last = item.times.reduce((high, [, end]) => Math.max(high, end), -Infinity);
@@ -78,6 +79,9 @@ views.timeline = (view, data) => {
   view.prepend(host);
   const bar = pickers(view, words.choose);
   const tracks = new Map();
+  // Where nobody gave times, the frames are counted: "token 3" and not "2.00 to 3.00".
+  const spanAt = (k) => (track.counted ? String(k + 1) : spanOf(track.times[k]));
+  const whenAt = (k) => (track.counted ? data.unit + " " + (k + 1) : spanOf(track.times[k]) + " " + data.unit);
   const item = pick(bar, words.sample, data.items.map((one, i) => [i, one.id || String(i + 1)]), open);
   const wordLabel = make("label", {}, make("span", {}, data.query));
   const word = make("select");
@@ -111,7 +115,7 @@ views.timeline = (view, data) => {
 
   function open() {
     const at = Number(item.value);
-    if (!tracks.has(at)) tracks.set(at, new Track(data.items[at]));
+    if (!tracks.has(at)) tracks.set(at, new Track(data.items[at], data.unit));
     track = tracks.get(at);
     view.querySelectorAll(":scope > [data-part^=item]").forEach((one) => one.toggleAttribute("data-other", one.dataset.part !== "item" + at));
     word.replaceChildren(...track.words.map((text, i) => make("option", { value: i }, shortened(text, PLACES) || "“”")));
@@ -136,7 +140,7 @@ views.timeline = (view, data) => {
       const head = shape("line", { class: "playhead", y1: 0, y2: "100%" });
       const plot = make("td", { class: "plot" }, canvas, shape("svg", { "aria-hidden": "true" }, head));
       const line = make("tr", {}, rowHead(text), plot,
-        make("td", { class: "r", "data-v": top ? track.times[top[0]][0] : "" }, top ? whenOf(track.times[top[0]]) : words.missing));
+        make("td", { class: "r", "data-v": top ? track.times[top[0]][0] : "" }, top ? spanAt(top[0]) : words.missing));
       return { canvas, line, plot, head, drawn: false };
     });
     const foot = make("tr", { "aria-hidden": "true" }, make("td"), make("td", { class: "plot" },
@@ -230,7 +234,7 @@ views.timeline = (view, data) => {
 
   function summary(w) {
     const [k, value] = track.item.top[w][0];
-    return say("time_most", { word: named(track.words[w]), when: whenOf(track.times[k]), unit: data.unit,
+    return say("time_most", { word: named(track.words[w]), when: whenAt(k),
       weight: figure(Number(value), 4), uniform: figure(1 / track.seen[w], 4) });
   }
 
@@ -264,12 +268,12 @@ views.timeline = (view, data) => {
     frame = k;
     slider.value = String(k);
     const w = Number(word.value), value = weightAt(w, k);
-    const gaps = { word: named(track.words[w]), when: whenOf(track.times[k]), unit: data.unit, weight: figure(value, 4),
+    const gaps = { word: named(track.words[w]), when: whenAt(k), weight: figure(value, 4),
       times: value === null ? words.missing : figure(value * track.seen[w], 2) };
     told.textContent = say("time_at", gaps);
     told.dataset.frame = String(k);
     told.dataset.v = value === null ? "" : String(value);
-    slider.setAttribute("aria-valuetext", gaps.when + " " + data.unit + ", " + gaps.weight);
+    slider.setAttribute("aria-valuetext", gaps.when + ", " + gaps.weight);
     const inside = track.times.reduce((sum, [a, b], at) => {
       const one = track.row(w)[at];
       return (a + b) / 2 >= low && (a + b) / 2 <= high && Number.isFinite(one) ? [sum[0] + one, sum[1] + 1] : sum;
@@ -287,7 +291,7 @@ views.timeline = (view, data) => {
 
   function bestTable(w) {
     const made = track.item.top[w].map(([k, value], i) => make("li", {}, button(
-      say("time_top", { i: i + 1, when: whenOf(track.times[k]), unit: data.unit, weight: figure(Number(value), 4),
+      say("time_top", { i: i + 1, when: whenAt(k), weight: figure(Number(value), 4),
         times: figure(Number(value) * track.seen[w], 2) }), () => seek(k, true))));
     const held = best.contains(document.activeElement);
     const at = held ? [...best.querySelectorAll("button")].indexOf(document.activeElement) : -1;
@@ -301,7 +305,7 @@ views.timeline = (view, data) => {
     const count = track.inside(low, high);
     if (width && count > width) lines.push(say("time_bins", { frames: count.toLocaleString("en"), bins: width }));
     if (track.seen[w] < track.frames) lines.push(say("time_gaps", { count: track.frames - track.seen[w] }));
-    if ((track.item.truth || []).length) lines.push(say("time_truth_drawn", { spans: track.item.truth.map(whenOf).join("; "), unit: data.unit }));
+    if ((track.item.truth || []).length) lines.push(say("time_truth_drawn", { spans: track.item.truth.map(spanOf).join("; ") + " " + data.unit }));
     if (track.item.weights.bits === 16) lines.push(say("time_half", { drift: track.item.weights.drift.toExponential(0) }));
     how.replaceChildren(...lines.map((text) => make("p", {}, text)));
   }

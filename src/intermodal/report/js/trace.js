@@ -16,6 +16,8 @@ function attendRow(q, keys, values, keep, scaled) {
   return { divisor, scores, divided, largest, shifted, exps, total, weights, products, output };
 }
 
+const MANY = 32; // numbers to type that are shown at once
+
 views.trace = (view, data) => {
   if (!data.keys.length || !data.q.length) return;
   const host = make("div", { class: "part", "data-part": "work" });
@@ -34,6 +36,9 @@ views.trace = (view, data) => {
   bar.append(button(words.reset, () => { now = start(); toggle.checked = data.scaled; inputs(); refresh(true); }));
 
   const entry = make("div", { class: "entry" });
+  // Many numbers stay closed until somebody wants to change one.
+  const many = data.q.length * (1 + data.keys.length * (data.values === null ? 1 : 2)) > MANY;
+  const typing = many ? make("details", {}, make("summary", {}, words.change), entry) : entry;
   const steps = ["scores", "divided", "shifted", "exps", "weights"].concat(data.values === null ? [] : ["products"]);
   const heads = [words.key, words.step_scores, words.step_divided, words.step_shifted, words.step_exps, words.step_weights]
     .concat(data.values === null ? [] : [words.step_products]);
@@ -42,7 +47,7 @@ views.trace = (view, data) => {
   const said = make("p", { class: "formula" });
   const back = button(words.back, () => move(-1)), next = button(words.next, () => move(1));
   const walk = make("div", { class: "walk", role: "group", "aria-label": words.steps }, back, next, said);
-  host.append(entry, walk, region);
+  host.append(typing, walk, region);
 
   // Letters in an input are no number: the last number stays, and the input says so.
   function box(spoken, value, changed) {
@@ -76,16 +81,22 @@ views.trace = (view, data) => {
   }
 
   const shown = (number) => (number === -Infinity ? "-inf" : figure(number, digits));
+  const list = (numbers) => (numbers.length > 4 ? [...numbers.slice(0, 3).map(shown), "…"] : numbers.map(shown)).join(", ");
   const short = (number) => String(Number(number.toPrecision(6)));
+
+  function terms(j) {
+    const each = now.q.map((number, i) => short(number) + " · " + short(now.keys[j][i]));
+    return (each.length > 6 ? [...each.slice(0, 3), say("more_terms", { n: each.length })] : each).join(" + ");
+  }
 
   function sentence(made) {
     const j = Math.max(0, now.keep.indexOf(true));
     const gaps = {
-      terms: now.q.map((number, i) => short(number) + " · " + short(now.keys[j][i])).join(" + "), key: named(data.names[j]),
+      terms: terms(j), key: named(data.names[j]),
       score: shown(made.scores[j]), divided: shown(made.divided[j]), root: shown(made.divisor), d: now.q.length,
       largest: shown(made.largest), shifted: shown(made.shifted[j]), e: shown(made.exps[j]), total: shown(made.total),
       weight: shown(made.weights[j]), sum: shown(made.weights.reduce((a, b) => a + b, 0)),
-      output: made.output ? made.output.map(shown).join(", ") : "",
+      output: made.output ? list(made.output) : "",
     };
     if (made.total === 0) return say("all_hidden", gaps);
     const key = { divided: toggle.checked ? "say_divided" : "say_undivided" }[steps[step]] || "say_" + steps[step];
@@ -99,13 +110,13 @@ views.trace = (view, data) => {
     const rows = data.names.map((text, j) => make("tr", { class: now.keep[j] ? null : "away" },
       rowHead(text), ...steps.map((key, column) => {
         const value = made[key][j];
-        return Array.isArray(value) ? cell(value.map(shown).join(", "), value.join(" "), column) : cell(shown(value), value, column);
+        return Array.isArray(value) ? cell(list(value), value.join(" "), column) : cell(shown(value), value, column);
       })));
     const sums = { exps: made.total, weights: made.weights.reduce((a, b) => a + b, 0), products: made.output };
     const foot = make("tr", {}, make("th", { scope: "row" }, words.sum), ...steps.map((key, column) => {
       const value = sums[key];
       if (value === undefined || value === null) return make("td");
-      return Array.isArray(value) ? cell(value.map(shown).join(", "), value.join(" "), column) : cell(shown(value), value, column);
+      return Array.isArray(value) ? cell(list(value), value.join(" "), column) : cell(shown(value), value, column);
     }));
     table.replaceChildren(make("caption", {}, make("span", { class: "sr" }, words.worked)),
       make("thead", {}, make("tr", {}, ...heads.map((head, i) => make("th",
