@@ -40,6 +40,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
 EXCEPTIONS = {
     ("learn/comparison.py", "intermodal.report", "report"),
     ("explain/explaining.py", "intermodal.report", "report"),
+    ("learn/comparison.py", "intermodal.report", "_repr_html_"),
+    ("learn/estimators.py", "intermodal.explain", "_findings"),
+    ("explain/explaining.py", "intermodal.report", "_repr_html_"),
+    ("explain/explaining.py", "intermodal.report", "_repr_markdown_"),
     ("explain/trace.py", "intermodal.report", "_report_room"),
 }
 

@@ -97,6 +97,13 @@ class Trace:
         """Return the trace as a report: a dict of blocks."""
         return report_of(self)
 
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, inside a frame of its own."""
+        return str(_report_room().notebook_html(self.to_report()))
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
     def report(self, path: str | Path) -> Path:
         """Write the trace to a file: .html, .md, .json or .txt by its suffix."""
         return Path(_report_room().write(self.to_report(), path))

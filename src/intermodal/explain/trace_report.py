@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from intermodal.explain.trace_numbers import nearest_float, written
+from intermodal.explain.trace_row import UNSCALED, scaling_of
 from intermodal.explain.trace_steps import FORMULAS, label, terms
 from intermodal.explain.trace_words import introduction, is_double, overflow_lines, remark
 
@@ -30,10 +31,8 @@ def _has(trace: Trace, step: str) -> bool:
     return trace.asked.v is not None or step not in ("product", "output")
 
 
-def _query(trace: Trace, place: Place) -> list[dict[str, Any]]:
-    where = [f"{name} {index + 1}" for name, index in label(place).items() if index is not None and name != "query"]
-    title = ", ".join([*where, trace.query_names[place[-1]]])
-    title = title[:1].upper() + title[1:]
+def view_of(trace: Trace, place: Place) -> dict[str, Any]:
+    """Return the steps of one query as a block that a page can work through again with other numbers."""
     row, digits = trace.rows[place], trace.digits
 
     def shown(number: Any) -> str:
@@ -53,15 +52,42 @@ def _query(trace: Trace, place: Place) -> list[dict[str, Any]]:
     columns += [f"weight, {trace.other.name}"] * is_double(trace) + ["weight × value"] * (row.products is not None)
     caption = [remark(row)] if remark(row) else []
     caption.append(f"The exponentials sum to {shown(row.total)}.")
-    blocks = [{"kind": "table", "title": title, "caption": " ".join(caption), "columns": columns, "rows": rows}]
-    blocks[0]["align"] = "l" + "r" * (len(columns) - 1)
+    block = {"kind": "trace", "title": _title(trace, place), "caption": " ".join(caption)}
+    block |= {"scaled": trace.scaling != UNSCALED, "keep": list(row.keep), "names": list(trace.key_names)}
+    block |= _given(trace, place) | {"steps": {"columns": columns, "rows": rows}}
     if row.output is not None:
-        items = [["output", ", ".join(map(shown, row.output))]]
+        block["facts"] = [["output", ", ".join(map(shown, row.output))]]
         if is_double(trace):
             other = trace.other_rows[place].output or ()
-            items.append([f"output, {trace.other.name}", ", ".join(map(shown, other))])
-        blocks.append({"kind": "facts", "items": items})
-    return blocks
+            block["facts"].append([f"output, {trace.other.name}", ", ".join(map(shown, other))])
+    return block
+
+
+def _given(trace: Trace, place: Place) -> dict[str, Any]:
+    """The query, the keys and the values, each number the nearest float."""
+    asked, keys = trace.asked, range(len(trace.key_names))
+    q = [nearest_float(x) for x in asked.q.row(*place)]
+    k, v = (
+        None if side is None else [[nearest_float(x) for x in side.row(*place[:-1], j)] for j in keys]
+        for side in (asked.k, asked.v)
+    )
+    return {"q": q, "keys": k, "values": v}
+
+
+def _query(trace: Trace, place: Place) -> list[dict[str, Any]]:
+    """The steps of one query; where a factor of one's own takes the place of the root, as plain tables."""
+    block = view_of(trace, place)
+    if trace.scaling in (UNSCALED, scaling_of(len(block["q"]), True)):
+        return [block]
+    table = {"kind": "table", "title": block["title"], "caption": block["caption"], **block["steps"]}
+    table["align"] = "l" + "r" * (len(table["columns"]) - 1)
+    return [table] + ([{"kind": "facts", "items": block["facts"]}] if "facts" in block else [])
+
+
+def _title(trace: Trace, place: Place) -> str:
+    where = [f"{name} {index + 1}" for name, index in label(place).items() if index is not None and name != "query"]
+    title = ", ".join([*where, trace.query_names[place[-1]]])
+    return title[:1].upper() + title[1:]
 
 
 def _map(trace: Trace, place: tuple[int, ...]) -> dict[str, Any]:

@@ -188,6 +188,12 @@ class Comparison:
     def __repr__(self) -> str:
         return f"Comparison({len(self.rows)} rows, {len(self.setting.folds)} folds, best: {self.best!r})"
 
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, inside a frame of its own."""
+        from intermodal.report.notebook import notebook_html
+
+        return notebook_html(self.to_report())
+
     def _repr_markdown_(self) -> str:
         cells = [[f"**{c}**" if row[0] == self.best else c for c in row] for row in self._cells()]
         lines = [self._columns(), ["---", "---", *["---:"] * (len(self._columns()) - 2)], *cells]
