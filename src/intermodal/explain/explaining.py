@@ -1,29 +1,60 @@
-"""One call that explains a fitted model on samples: attention, worth, and where the two disagree."""
+"""One call that explains a fitted model on samples: attention, worth, whether the two agree, and what to beware of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from intermodal.errors import InputError
+from intermodal.explain.agreeing import Agreement, agreement
 from intermodal.explain.attention_map import AttentionMap, attention_map
-from intermodal.explain.shapley import Shapley, shapley
-from intermodal.spec import Spec
+from intermodal.explain.coalitions import Coalitions, play
+from intermodal.explain.curves import Curves, deletion_curves
+from intermodal.explain.diagnosing import diagnose
+from intermodal.explain.looking import attention_shares
+from intermodal.explain.shapley import Shapley, shapley_of
+from intermodal.explain.showing import Shown, show
+from intermodal.explain.shuffling import (
+    AttentionPermutation,
+    UniformAttention,
+    attention_permutation,
+    uniform_attention,
+)
+from intermodal.explain.two_rules import RuleComparison, compare_rules
+from intermodal.nn.network import FusionNetwork
+
+SECOND = "mean"
+"""The rule of removal that stands beside the first."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and words about the next one."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Who attended to whom, what each modality was worth, and what to beware of.
+    """Who attended to whom, what each modality was worth, whether the two agree, and what to beware of.
 
     Attributes:
         attention: modality by modality, over the samples.
         shapley: exact values of every sample.
-        warnings: dicts with `id`, `severity` ("warning" or "note"), `text`, `remedy`.
+        warnings: dicts with `id`, `severity` ("error", "warning" or "note"), `text`, `remedy`, the worst first.
         spec: the fusion in words.
         n_samples: samples explained.
+        game: what the model said of every subset of modalities.
+        rules: the order of the modalities under a second rule of removal; None where there is no second rule.
+        agreement: attention beside worth.
+        curves: deletion and insertion by Shapley values, leave-one-out and attention; None where no sample has two
+            modalities.
+        uniform: what even attention would cost; None where nobody asks.
+        permuted: how far the prediction moves when weights are dealt to other keys; None where nobody asks.
+        shown: the samples that a report shows one by one.
+        provenance: model, precision, rule, seed: what must be known to repeat this.
     """
 
     attention: AttentionMap
@@ -31,67 +62,87 @@ class Explanation:
     warnings: list[dict[str, str]]
     spec: str
     n_samples: int
+    game: Coalitions
+    rules: RuleComparison | None
+    agreement: Agreement
+    curves: Curves | None
+    uniform: UniformAttention | None
+    permuted: AttentionPermutation | None
+    shown: Shown
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def interactions(self) -> np.ndarray:
         """Shapley interaction of each pair, (N, M, M) or (N, M, M, outputs)."""
         return self.shapley.interactions
 
-    def to_report(self) -> dict[str, Any]:
-        """Return the explanation as a report: a dict of blocks."""
-        worth = self.shapley.worth()
-        blocks: list[dict[str, Any]] = [
-            {
-                "kind": "facts",
-                "title": "What was explained",
-                "items": [
-                    ["Fusion", self.spec],
-                    ["Samples", str(self.n_samples)],
-                    ["Subsets evaluated", f"{self.shapley.evaluations}, a modality removed by never looking at it"],
-                    ["Completeness error", f"{self.shapley.completeness:.1e}"],
-                ],
-            },
-            {
-                "kind": "bars",
-                "title": "What each modality was worth",
-                "caption": "Mean absolute Shapley value over the samples, with a 95 % bootstrap interval: how far the "
-                "modality moved the prediction.",
-                "items": [{"label": w["name"], "value": w["mean"], "low": w["low"], "high": w["high"]} for w in worth],
-            },
-        ]
-        if self.attention.mean is None:
-            blocks.append(
-                {"kind": "text", "title": "Who attended to whom", "text": "Nobody asked anybody in these samples."}
-            )
-        else:
-            values = [[None if np.isnan(v) else float(v) for v in row] for row in self.attention.mean]
-            caption = "A row asks, a column is looked at; a row sums to 1. Mean over samples, layers and heads."
-            names = list(self.attention.names)
-            blocks.append(
-                {"kind": "matrix", "title": "Who attended to whom", "caption": caption, "rows": names}
-                | {"columns": names, "values": values, "digits": 2}
-            )
-        if self.warnings:
-            blocks.append({"kind": "findings", "title": "Beware", "items": self.warnings})
-        return {"title": "Who asks whom, and what was it worth", "subtitle": self.spec, "blocks": blocks}
+    def to_report(self, *, brief: bool = False) -> dict[str, Any]:
+        """Return the explanation as a report: a dict of blocks.
 
-    def report(self, path: str | Path) -> Path:
-        """Write the explanation to a file: .html, .md, .json or .txt by its suffix."""
+        Args:
+            brief: what a terminal has room for; without, every view of the page.
+        """
+        from intermodal.explain.reporting import report_of
+
+        return report_of(self, brief=brief)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for machines: nested dicts and lists, NaN where nothing is known."""
+        from intermodal.explain.reporting import dict_of
+
+        return dict_of(self)
+
+    def report(self, path: str | Path, *, max_mb: float = 25) -> Path:
+        """Write the explanation to a file: .html, .md, .json or .txt by its suffix.
+
+        Args:
+            path: where to.
+            max_mb: the most megabytes (of 10^6 bytes); a larger report is refused and nothing is written.
+        """
         from intermodal.report.writing import write
 
-        write(self.to_report(), path)
-        return Path(path)
+        return write(self.to_report(), path, max_mb=max_mb)
+
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, inside a frame of its own."""
+        from intermodal.report.notebook import notebook_html
+
+        return notebook_html(self.to_report())
+
+    def _repr_markdown_(self) -> str:
+        from intermodal.report.markdown import to_markdown
+
+        return to_markdown(self.to_report(brief=True))
 
 
-def explain(model: Any, X: Any) -> Explanation:
+def explain(
+    model: Any,
+    X: Any,
+    *,
+    y: Any = None,
+    removal: str | None = None,
+    of: str = "prediction",
+    seconds: Mapping[str, Any] | None = None,
+    n_shown: int = 20,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Explanation:
     """Explain a fitted model on samples.
 
     Args:
         model: a fitted `FusionClassifier` or `FusionRegressor`.
-        X: samples; the same kind of thing as in `fit`.
+        X: samples; the same kind of thing as in `fit`, best such as the model was not fitted on.
+        y: their target, where it is known; taken from the samples when None.
+        removal: how a modality is taken away: `mask`, `learned_missing`, `mean` or `permute`; by default what the
+            model does with one that is missing.
+        of: what is explained: `prediction`, `logit`, `margin` or `loss`.
+        seconds: name -> seconds that a token of this sequence lasts, or the start, or (start, end), of each token.
+        n_shown: samples that a report shows one by one.
+        seed: of every draw.
+        progress: called with steps done, steps in all, and words about the next one.
 
     Returns:
-        The explanation; `.report("explanation.html")` writes it.
+        The explanation; `.report("explanation.html")` writes it, a notebook shows it.
 
     Raises:
         InputError: the model cannot be explained, has too many modalities for exact values, or X holds no sample.
@@ -105,58 +156,94 @@ def explain(model: Any, X: Any) -> Explanation:
     """
     if not hasattr(model, "prepared"):
         raise InputError(f"a fitted FusionClassifier or FusionRegressor is explained, however: {type(model).__name__}")
+    say = _steps(progress)
     module, feed = model.prepared(X)
-    worth = shapley(model, X)
-    attended = attention_map(module, feed)
-    spec = module.network.spec
-    found = _disagreements(attended, worth, spec) + _even_by_construction(attended, spec)
-    return Explanation(attended, worth, found, spec.describe(), len(feed))
+    y = known_target(X if y is None else None, y)
+    say("worth")
+    game = play(model, X, removal=removal, of=of, y=y, seed=seed)
+    worth = shapley_of(game)
+    say("attention")
+    attended, looked_at = attention_map(module, feed), attention_shares(model, X)
+    say("a second rule of removal")
+    second = None
+    if game.removal != SECOND and hasattr(model, "preprocessor_"):  # which knows the training mean
+        second = compare_rules(worth, shapley_of(play(model, X, removal=SECOND, of=of, y=y, seed=seed)), seed=seed)
+    say("faithfulness")
+    asks = attended.mean is not None and isinstance(module.network, FusionNetwork)
+    uniform = uniform_attention(model, X, y) if asks else None
+    permuted = attention_permutation(model, X, seed=seed) if asks else None
+    say("warnings")
+    found = [finding.to_dict() for finding in diagnose(model, X, y=y, attention=attended, shapley=worth)]
+    say("samples")
+    return Explanation(
+        attended,
+        worth,
+        [*attended.findings(), *found, *_turned(second)],
+        module.network.spec.describe(),
+        len(feed),
+        game,
+        second,
+        agreement(looked_at, worth.moved, names=worth.names),
+        _curves(game, looked_at),
+        uniform,
+        permuted,
+        show(model, module, feed, attended, worth, y, seconds=seconds, n=n_shown, seed=seed),
+        _provenance(model, module, feed, game, seed),
+    )
 
 
-def _disagreements(attended: AttentionMap, worth: Shapley, spec: Spec) -> list[dict[str, str]]:
-    """Where attention and worth tell different stories, by the modalities that could choose whom to look at."""
-    if attended.mean is None:
-        return []
-    fixed = _cannot_choose(attended.names, spec)
-    chose = [n > 0 and name not in fixed for name, n in zip(attended.names, attended.count, strict=True)]
-    if not any(chose):
-        return []
-    found = []
-    looked_at = attended.mean[chose].mean(0)
-    for i, row in enumerate(worth.worth()):
-        share = row["share"]
-        if share is not None and looked_at[i] > 3 * share and looked_at[i] > 0.05:
-            found.append(
-                {
-                    "id": "attended-but-unused",
-                    "severity": "warning",
-                    "text": f'attention and worth disagree: "{row["name"]}" got {looked_at[i]:.0%} of the attention '
-                    f"and {share:.0%} of the worth",
-                    "remedy": "trust the worth: attention is where the model looked, not what it used",
-                }
-            )
-    return found
+def known_target(X: Any, y: Any) -> np.ndarray | None:
+    """The target of every sample, or None where any is unknown.
+
+    Example:
+        >>> known_target(None, [1.0, float("nan")]), known_target(None, ["a", "b"]).tolist()
+        (None, ['a', 'b'])
+    """
+    y = getattr(X, "y", None) if y is None else y
+    if y is None:
+        return None
+    y = np.asarray(y)
+    if y.dtype.kind == "f":
+        return None if np.isnan(y).any() else y
+    unknown = y.dtype.kind == "O" and any(one is None or one != one for one in y.reshape(-1))
+    return None if unknown else y
 
 
-def _even_by_construction(attended: AttentionMap, spec: Spec) -> list[dict[str, str]]:
-    """Rows of the map that the spec alone decides: they say nothing about the model."""
-    fixed = [] if attended.mean is None or len(attended.names) < 2 else _cannot_choose(attended.names, spec)
-    if not fixed:
-        return []
-    who = ", ".join(f'"{name}"' for name in fixed)
-    return [
-        {
-            "id": "even-by-construction",
-            "severity": "note",
-            "text": f"the shares in the row of {who} are even by construction: every edge from there asks a single "
-            "modality, so attention chooses among its tokens and not between modalities",
-            "remedy": 'fusion "self", or a side that joins modalities such as "text -> [*]", lets the attention '
-            "choose between modalities",
-        }
-    ]
+def _curves(game: Coalitions, looked_at: np.ndarray | None) -> Curves | None:
+    """Deletion and insertion on the samples in which somebody asked, so that all rankings walk the same samples."""
+    if not (game.present.sum(1) > 1).any():
+        return None
+    scores = {}
+    if looked_at is not None and not np.isnan(looked_at[game.present.any(1)]).any():
+        scores["attention"] = np.nan_to_num(looked_at)
+    one_number = game.v.ndim == 2 or game.of == "loss" or np.allclose(game.v[-1].sum(1), 1.0)
+    return deletion_curves(game, scores, measure="value" if one_number else "nearness")
 
 
-def _cannot_choose(names: tuple[str, ...], spec: Spec) -> list[str]:
-    """The modalities that ask, and whose every edge asks a single modality."""
-    asked = {name: [len(e.context_names) for e in spec.edges if name in e.query_names] for name in names}
-    return [name for name, widths in asked.items() if widths and max(widths) == 1]
+def _turned(second: RuleComparison | None) -> list[dict[str, str]]:
+    """The pairs of modalities whose order depends on the rule of removal, beyond doubt."""
+    clear = [] if second is None else [flip["text"] for flip in second.flips if flip["clear"]]
+    remedy = "say which rule was used wherever these values are quoted, and claim no order of the two"
+    return [{"id": "rule-decides", "severity": "warning", "text": text, "remedy": remedy} for text in clear]
+
+
+def _provenance(model: Any, module: Any, feed: Any, game: Coalitions, seed: int) -> dict[str, Any]:
+    parameters = list(module.state_dict().items()) if isinstance(module, torch.nn.Module) else []
+    digest = hashlib.sha256()
+    for name, value in parameters:
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return {
+        "model": type(model).__name__,
+        "fingerprint": digest.hexdigest()[:12],
+        "dtype": str(getattr(feed, "dtype", "")).removeprefix("torch."),
+        "device": str(getattr(feed, "device", "cpu")),
+        "removal": game.removal,
+        "of": game.of,
+        "evaluations": game.evaluations,
+        "seed": seed,
+    }
+
+
+def _steps(progress: Progress | None) -> Callable[[str], None]:
+    done = iter(range(6))
+    return lambda words: None if progress is None else progress(next(done), 6, words)

@@ -1,0 +1,223 @@
+"""What one call gathers: each part equals what it says alone, odd samples pass, the page is the same each time."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from intermodal.data.samples import Samples
+from intermodal.errors import InputError
+from intermodal.explain.attention_map import attention_map, attention_of
+from intermodal.explain.coalitions import play
+from intermodal.explain.explaining import Explanation, explain, known_target
+from intermodal.explain.leaving import leave_one_out
+from intermodal.explain.shapley import shapley
+from intermodal.explain.showing import losses_of
+from intermodal.explain.shuffling import uniform_attention
+from intermodal.learn.estimators import FusionClassifier, FusionRegressor
+from intermodal.report.html import to_html
+from intermodal.report.markdown import to_markdown
+from intermodal.report.text import to_text
+from intermodal.report.validating import validate
+
+N = 31
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3}
+
+
+def samples() -> tuple[dict[str, Any], np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = np.array(["no", "yes", "perhaps"])[np.arange(N) % 3]
+    video = [rng.normal(size=(3 + i % 5, 2)) for i in range(N)]
+    audio = [None if i % 4 == 1 else rng.normal(size=2) for i in range(N)]
+    return {"text": rng.normal(size=(N, 3)) + (y == "yes")[:, None], "video": video, "audio": audio}, y
+
+
+@pytest.fixture(scope="module")
+def model() -> FusionClassifier:
+    X, y = samples()
+    return FusionClassifier("text -> [video audio], [*] -> [*]", **QUICK).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def told(model: FusionClassifier) -> Explanation:
+    X, y = samples()
+    return explain(model, X, y=y, seconds={"video": 0.5}, n_shown=9)
+
+
+def test_every_part_is_what_the_part_says_alone(model: FusionClassifier, told: Explanation) -> None:
+    X, y = samples()
+    worth, game = shapley(model, X), play(model, X)
+    assert np.array_equal(told.shapley.values, worth.values)
+    assert np.array_equal(told.game.v, game.v) and np.array_equal(told.game.present, game.present)
+    assert np.array_equal(told.attention.by_head, attention_map(model, X).by_head, equal_nan=True)
+    assert told.rules is not None and told.rules.rules == ("mask", "mean")
+    assert told.rules.worth[1] == pytest.approx(shapley(model, X, removal="mean").moved.mean(0))
+    assert told.uniform is not None and told.uniform.text == uniform_attention(model, X, y).text
+    assert told.curves is not None and set(told.curves.deletion) == {"Shapley", "leave-one-out", "attention", "random"}
+    assert told.agreement.names == ("text", "video", "audio")
+    assert told.spec == model.spec_.describe()
+
+
+def test_the_report_shows_these_numbers(model: FusionClassifier, told: Explanation) -> None:
+    X, _ = samples()
+    report = told.to_report()
+    validate(report)
+    blocks = {block["title"]: block for block in report["blocks"]}
+    moved = blocks["What moved the prediction"]
+    for sample, row in zip(moved["samples"], told.shown.rows, strict=True):
+        assert np.array_equal(sample["values"], told.shapley.values[row])
+        assert np.array_equal(sample["full"], told.shapley.full[row])
+        assert sample["missing"] == [False, False, row % 4 == 1]
+    assert moved["outputs"] == ["no", "perhaps", "yes"]
+    beside = {line["label"]: line["values"] for line in moved["beside"]}
+    assert beside["Shapley, mean absolute"] == pytest.approx(told.shapley.moved.mean(0))
+    alone = np.abs(leave_one_out(model, X).values).sum(2).mean(0) / 2
+    assert beside["leave one out"] == pytest.approx(alone)
+    seen = blocks["Who attended to whom"]
+    masses = np.array([sample["mass"] for sample in seen["samples"]], dtype=float)
+    assert np.array_equal(masses, attention_of(model, X, told.shown.rows), equal_nan=True)
+    assert [s["why"] for s in seen["samples"]] == list(told.shown.why)
+    assert seen["heads"] == ["member 1, head 1", "member 1, head 2", "member 2, head 1", "member 2, head 2"]
+    gone = blocks["What was missing"]
+    assert gone["missing"] == [0, 0, sum(i % 4 == 1 for i in range(N))] and gone["n"] == N
+    assert gone["rows"] == [str(row) for row in told.shown.rows]
+
+
+def test_interactions_are_those_of_the_predicted_class(told: Explanation) -> None:
+    expected = np.zeros((3, 3))
+    for i in range(N):
+        expected += told.interactions[i, :, :, told.shapley.full[i].argmax()] / N
+    assert np.array(told.to_dict()["interactions"]) == pytest.approx(expected)
+    blocks = {block["title"]: block for block in told.to_report()["blocks"]}
+    assert np.array(blocks["What moved the prediction"]["interactions"]) == pytest.approx(expected)
+
+
+def test_time_is_in_the_seconds_that_were_given(told: Explanation) -> None:
+    (line,) = [block for block in told.to_report()["blocks"] if block["kind"] == "timeline"][:1]
+    assert line["unit"] == "s" and line["context"] == "video" and line["query"] == "text"
+    row = int(line["items"][0]["id"])
+    assert line["items"][0]["times"] == [[k / 2, k / 2 + 0.5] for k in range(3 + row % 5)]
+    assert "mean over 4 heads (2 members) of layer 1" in line["how"]
+
+
+def test_a_query_of_the_model_is_worked_out(told: Explanation) -> None:
+    assert told.shown.worked is not None and told.shown.worked.difference < 1e-12
+    assert told.shown.worked_id in told.shown.ids
+    (block,) = [block for block in told.to_report()["blocks"] if block["kind"] == "trace"]
+    assert block["names"] == list(told.shown.worked.trace.key_names) and block["scaled"]
+
+
+def test_every_warning_stands_once_with_a_link(told: Explanation) -> None:
+    page = to_html(told.to_report())
+    for warning in told.warnings:
+        assert page.count(f'<code class="id">{warning["id"]}</code>') == 1
+    blocks = told.to_report()["blocks"]
+    titles = {block["title"] for block in blocks}
+    assert blocks[0]["title"] == "What to know first" and all(item["see"] in titles for item in blocks[0]["items"])
+
+
+def test_the_same_explanation_is_the_same_bytes_and_below_a_megabyte(
+    model: FusionClassifier, told: Explanation
+) -> None:
+    X, y = samples()
+    again = explain(model, X, y=y, seconds={"video": 0.5}, n_shown=9)
+    pages = [to_html(one.to_report()).encode() for one in (told, again)]
+    assert hashlib.sha256(pages[0]).digest() == hashlib.sha256(pages[1]).digest()
+    assert len(pages[0]) < 1_000_000
+
+
+def test_a_notebook_and_a_terminal_show_the_same_object(told: Explanation) -> None:
+    shown = told._repr_html_()
+    assert shown.startswith("<iframe") and 'sandbox="allow-scripts' in shown and "srcdoc=" in shown
+    brief = told.to_report(brief=True)
+    assert told._repr_markdown_() == to_markdown(brief)
+    text = to_text(brief, width=80)
+    assert max(map(len, text.splitlines())) <= 80 and "\x1b" not in text
+
+
+def test_progress_is_told_step_by_step(model: FusionClassifier) -> None:
+    X, _ = samples()
+    steps: list[tuple[int, int, str]] = []
+    explain(model, X, progress=lambda *step: steps.append(step), n_shown=2)
+    assert [done for done, _, _ in steps] == list(range(6)) and {total for _, total, _ in steps} == {6}
+
+
+def test_the_fingerprint_is_that_of_the_weights(model: FusionClassifier, told: Explanation) -> None:
+    X, y = samples()
+    other = FusionClassifier("text -> [video audio], [*] -> [*]", **QUICK, seed=1).fit(X, y)
+    assert explain(other, X, n_shown=2).provenance["fingerprint"] != told.provenance["fingerprint"]
+    assert explain(model, X, n_shown=2).provenance["fingerprint"] == told.provenance["fingerprint"]
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(0, 2)])
+def test_one_sample_is_explained(model: FusionClassifier, rows: slice) -> None:
+    X, y = samples()
+    one = explain(model, Samples(X)[rows], y=y[rows])
+    validate(one.to_report())
+    to_html(one.to_report())
+    assert one.n_samples == rows.stop - rows.start and one.shown.left_out is None
+
+
+def test_one_modality_is_explained() -> None:
+    X, _ = samples()
+    model = FusionRegressor("self", **QUICK).fit({"text": X["text"]}, X["text"][:, 0])
+    alone = explain(model, {"text": X["text"]})
+    validate(alone.to_report())
+    assert alone.curves is None and alone.shapley.values.shape == (N, 1)
+    assert alone.agreement.text == "there is a single modality, so attention and worth have nothing to agree about"
+
+
+def test_samples_that_lack_everything_are_explained(model: FusionClassifier) -> None:
+    X, _ = samples()
+    nothing = Samples({"text": [None, X["text"][1]], "audio": [None, X["audio"][0]]})
+    said = explain(model, nothing)
+    validate(said.to_report())
+    assert (said.shapley.values[0] == 0).all() and said.shapley.completeness < 1e-9
+
+
+@pytest.mark.parametrize("removal", ["mean", "permute"])
+@pytest.mark.parametrize("of", ["logit", "loss"])
+def test_other_rules_and_outcomes_are_reported(model: FusionClassifier, removal: str, of: str) -> None:
+    X, y = samples()
+    said = explain(model, X, y=y, removal=removal, of=of, n_shown=3)
+    report = said.to_report()
+    validate(report)
+    facts = dict(next(block for block in report["blocks"] if block["kind"] == "facts")["items"])
+    assert facts["A modality is taken away"].startswith(removal) and said.provenance["of"] == of
+    assert (said.rules is None) == (removal == "mean")
+
+
+def test_regression_of_several_numbers_is_explained() -> None:
+    X, _ = samples()
+    model = FusionRegressor("text <-> video", **QUICK).fit(X, X["text"][:, :2])
+    said = explain(model, X, y=X["text"][:, :2])
+    validate(said.to_report())
+    assert said.curves is not None and said.curves.measure == "nearness"
+
+
+def test_seconds_of_nothing_and_no_sample_to_show_are_refused(model: FusionClassifier) -> None:
+    X, _ = samples()
+    with pytest.raises(InputError) as error:
+        explain(model, X, seconds={"vidoe": 2.0})
+    assert (
+        str(error.value) == 'seconds are given for a sequence of the samples, however: "vidoe"; did you mean "video"?'
+    )
+    with pytest.raises(InputError) as error:
+        explain(model, X, n_shown=0)
+    assert str(error.value) == "n_shown is a number of samples, 1 or more, however: n_shown=0"
+
+
+def test_a_target_that_is_not_known_everywhere_is_none() -> None:
+    assert known_target(None, np.array(["a", None], dtype=object)) is None
+    assert known_target(None, np.array([1.0, np.nan])) is None and known_target(None, None) is None
+    assert known_target(Samples({"a": [[1.0]]}, y=["x"]), None).tolist() == ["x"]
+
+
+def test_losses_are_those_of_the_model(model: FusionClassifier, told: Explanation) -> None:
+    X, y = samples()
+    said = model.predict_proba(X)[np.arange(N), np.searchsorted(model.classes_, y)]
+    assert losses_of(told.shapley, y, model.classes_) == pytest.approx(-np.log(said))
+    assert losses_of(told.shapley, np.array(["other"] * N), model.classes_) is None
+    worst = int(np.argmin(said))
+    assert "highest loss" in told.shown.why[told.shown.rows.index(worst)]
