@@ -9,6 +9,7 @@ import typer
 from intermodal.cli.comparing import compare
 from intermodal.cli.demo import demo
 from intermodal.cli.evaluating import evaluate
+from intermodal.cli.explaining import explain
 from intermodal.cli.fitting import fit
 from intermodal.cli.inspecting import inspect
 from intermodal.cli.predicting import predict
@@ -22,6 +23,7 @@ app.command(short_help="Does attention help on these data?")(compare)
 app.command(short_help="Train one fusion and save it.")(fit)
 app.command(short_help="How good is a fitted model?")(evaluate)
 app.command(short_help="What does a fitted model say?")(predict)
+app.command(short_help="Who asked whom, and what was it worth?")(explain)
 app.command(short_help="The arithmetic of attention, step by step.")(trace)
 
 

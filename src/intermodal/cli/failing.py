@@ -53,9 +53,11 @@ def sentence(problem: BaseException) -> tuple[int, str]:
         >>> sentence(ZeroDivisionError("division by zero"))[0]
         1
     """
+    from intermodal.report.size import ReportTooLarge
+
     if isinstance(problem, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED, "interrupted"
-    if isinstance(problem, InputError):
+    if isinstance(problem, InputError | ReportTooLarge):
         return INPUT, str(problem)
     if isinstance(problem, _Usage):
         context = getattr(problem, "ctx", None)
