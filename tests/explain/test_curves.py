@@ -14,6 +14,7 @@ from intermodal.errors import InputError
 from intermodal.explain.coalitions import Coalitions
 from intermodal.explain.curves import Curves, deletion_curves, measured
 from intermodal.explain.erasing import eraser
+from intermodal.explain.flipping import _turned as turned
 from intermodal.explain.flipping import ranking_flips
 from intermodal.explain.ranks import mean_and_error, ranked, sample_spearman, spearman
 from intermodal.explain.shapley import values_of
@@ -176,6 +177,8 @@ def test_better_takes_two_standard_errors_in_both_curves() -> None:
     sure, unsure = [1.0, 1.1, 0.9, 1.0], [1.0, -1.0, 2.0, 0.5]
     assert result(sure, sure) is True
     assert result(sure, unsure) is False and result(unsure, sure) is False
+    between = [1.0, -0.4, 1.2, 0.2]  # 1.35 standard errors
+    assert result(between, sure) is False and result(sure, between) is False
     assert result([1.0], [1.0]) is None
     assert result([0.0, 0.0], [0.0, 0.0]) is False
 
@@ -374,6 +377,17 @@ def test_two_rules_that_agree_and_flips_within_the_error() -> None:
         flips.text == "mask and mean differ only where the differences lie within two standard errors: no claim"
         for flips in unclear
     )
+
+
+def test_a_flip_is_clear_only_where_both_rules_are_sure_of_it() -> None:
+    sure, unsure = np.array([1.0, 1.1, 0.9, 1.0]), np.array([1.0, -0.4, 1.2, 0.2])
+    zero = np.zeros(4)
+    for here, there, clear in ((sure, sure, True), (sure, unsure, False), (unsure, sure, False)):
+        pair = turned("a", "b", {"a": zero, "b": here}, {"a": there, "b": zero})
+        assert pair is not None and (pair["first"], pair["second"], pair["clear"]) == ("a", "b", clear)
+        assert pair["under_first"][0] == pytest.approx(here.mean())
+        assert pair["under_second"][0] == pytest.approx(-there.mean())
+    assert turned("a", "b", {"a": zero, "b": sure}, {"a": zero, "b": sure}) is None
 
 
 def test_two_tables_that_do_not_belong_together_are_refused() -> None:
