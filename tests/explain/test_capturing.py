@@ -314,6 +314,10 @@ def test_a_batch_that_is_read_as_a_sequence_is_seen() -> None:
     assert seen[0].weights.shape == (Q, H, B, B)
     assert seen[0].axes == "axis 0 read as the sequence (3), axis 1 as the batch (5)"
     assert (seen[0].sequence_axis, seen[0].batch_axis, seen[0].batch_first) == (0, 1, False)
+    with capture(attention()) as seen:
+        seen.model(x, x, x)
+    assert seen[0].axes == "axis 1 read as the sequence (5), axis 0 as the batch (3)"
+    assert (seen[0].sequence_axis, seen[0].batch_axis, seen[0].batch_first) == (1, 0, True)
     assert seen[0].axes in seen[0].provenance.describe()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from intermodal.errors import DataWarning, InputError, did_you_mean
@@ -99,7 +100,7 @@ def from_arrays(
 
 
 def _layers(weights: Any, axes: str | None, layer: str, training: bool | None) -> tuple[list[np.ndarray], Provenance]:
-    """Every layer as (B, H, Q, K) in float64, checked, and where they come from."""
+    """Every layer as (B, H, Q, K), checked, and where they come from."""
     given = _one_a_layer(weights)
     seen = [s for s in given if isinstance(s, Seen)]
     arrays, dtypes = zip(*(_numbers(g) for g in given), strict=True)
@@ -150,14 +151,16 @@ def _one_a_layer(weights: Any) -> list[Any]:
 
 
 def _numbers(given: Any) -> tuple[np.ndarray, str]:
-    """One array in float64, and the dtype that it had."""
+    """One array in single precision or wider, not copied where it is so already, and the dtype that it had."""
     if isinstance(given, Seen):
-        return given.weights.double().numpy(), given.dtype
+        return given.weights.numpy(), given.dtype
     if isinstance(given, Tensor):
-        return given.detach().double().cpu().numpy(), str(given.dtype).removeprefix("torch.")
+        exact = given.dtype in (torch.float32, torch.float64)
+        numbers = given.detach().cpu() if exact else given.detach().cpu().double()
+        return numbers.numpy(), str(given.dtype).removeprefix("torch.")
     try:
         array = np.asarray(given)
-        return array.astype(np.float64), str(array.dtype)
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64), str(array.dtype)
     except (TypeError, ValueError):
         raise InputError("weights are arrays of numbers, however: these are ragged, or hold something else") from None
 
@@ -213,13 +216,13 @@ def _check(w: np.ndarray, letters: str, layer: int | None, tolerance: float) -> 
     if broken.any():
         at = np.argwhere(broken)[0]
         raise InputError(f"weights are finite, however: {w[tuple(at)]} at {_place(at, letters, layer)}")
-    sums = w.sum(-1)
+    sums = w.sum(-1, dtype=np.float64)
     wrong = (np.abs(sums - 1) > tolerance) & (w != 0).any(-1)
     if wrong.any() or w.min() < 0:
         at = np.argwhere(wrong | (w.min(-1) < 0))[0]
         raise InputError(
             f"a row of weights sums to 1, or is zero where nobody asks, however: {_place(at, letters, layer)} sums to "
-            f"{sums[tuple(at)]:.6g}; {cause(w.reshape(-1, *w.shape[2:]), tolerance)}"
+            f"{sums[tuple(at)]:.6g}; {cause(w.reshape(-1, *w.shape[2:]).astype(np.float64), tolerance)}"
         )
 
 
@@ -230,7 +233,7 @@ def _place(at: np.ndarray, letters: str, layer: int | None) -> str:
 
 
 def _softened(layers: list[np.ndarray]) -> list[str]:
-    if not softened_twice(np.concatenate([w.reshape(-1, *w.shape[2:]) for w in layers])):
+    if not all(softened_twice(w.reshape(-1, *w.shape[2:])) for w in layers):
         return []
     note = (
         "the rows look like weights that went through a second softmax, as averaged heads sometimes do: every row is "
@@ -254,7 +257,7 @@ def _mass(
         belongs[at, order.index(name)] = 1.0
     mass, asks = np.zeros((b, len(layers), h, m, m)), np.zeros((b, len(layers), h, m), dtype=bool)
     for depth, w in enumerate(layers):
-        summed = w @ belongs  # (B, H, Q, M)
+        summed = w.astype(np.float64) @ belongs  # (B, H, Q, M); one layer at a time in double precision
         asking = (w != 0).any(-1)
         for name, at in queries.items():
             i, n = order.index(name), asking[:, :, at].sum(-1)

@@ -40,7 +40,8 @@ class Seen:
         kind: `self`: the queries are the keys; `cross`: they are not (other lengths, widths or numbers);
             `unknown`: other numbers of one length, which may be the same tokens.
         weights: (B, H, Q, K) float32 or wider, each head by itself, before dropout, zeros in the row of a query that
-            may look nowhere. They are on the processor and carry no gradient.
+            may look nowhere. They are on the processor and carry no gradient. In an ensemble of this package the
+            members lie along the batch, member by member.
         keep: bool, True where attention might look, broadcasts over the weights; None: everywhere.
         training: the layer was in training mode.
         dropout: the probability with which it dropped weights in this call.

@@ -108,22 +108,21 @@ def rows_of(names: Iterable[str], places: Places) -> Tensor:
 
 
 def joined(layer: Mapping[Edge, Tensor], places: Places, like: Tensor) -> Tensor:
-    """Put the edges of a layer (..., Q, K) into one matrix (..., S, S).
+    """Add the edges of a layer (..., Q, K) up in one matrix (..., S, S).
 
-    A token that several edges serve takes the mean over those that had something to look at, as `FusionLayer` does. A
-    token that asks nobody has a row of zeros.
+    The row of a token sums to the number of edges through which it looked at anything: divided by its sum it is their
+    mean, which is what a token of a `FusionLayer` takes. A token that asks nobody has a row of zeros.
 
     Args:
         layer: edge -> (..., Q, K).
         places: modality -> where its tokens lie.
         like: (..., S, S), what the result looks like.
     """
-    total, count = torch.zeros_like(like), torch.zeros_like(like[..., :1])
+    total = torch.zeros_like(like)
     for edge, weights in layer.items():
         rows, columns = rows_of(edge.query_names, places), rows_of(edge.context_names, places)
         total[..., rows[:, None], columns] += weights
-        count[..., rows, :] += (weights.sum(-1, keepdim=True) > 0).to(count.dtype)
-    return total / count.clamp(min=1)
+    return total
 
 
 def by_modality(matrix: Tensor, places: Places, there: Tensor | None = None) -> Tensor:

@@ -97,8 +97,8 @@ def residual_graph(graph: Graph, residual: float) -> list[Tensor]:
 def kept(matrix: Tensor, residual: float) -> Tensor:
     """Mix (..., S, S) with what a token keeps; one that asks nobody keeps itself whole.
 
-    A row that rounding keeps from summing to 1 is put right, so that the product of many layers still does. A NaN
-    stays one.
+    A row is divided by its sum: the edges that serve a token are averaged, and what rounding added is put right, so
+    that the product of many layers still has rows that sum to 1. A NaN stays one.
     """
     if not 0 <= residual <= 1:
         raise InputError(f"residual is the share that a token keeps, 0 to 1, however: {residual=}")
