@@ -157,6 +157,22 @@ def test_subsets_of_another_shape_run_apart() -> None:
     assert sorted(calls[:-8]) == [7, 7, 7 * 2, 7 * 3]  # {a b}; {a b c}; {a c} {b c}; {a} {b} {c}
 
 
+@pytest.mark.filterwarnings("ignore::intermodal.errors.OneKeyWarning")
+@pytest.mark.parametrize("spec", ["self", "cross", "a -> b, [b c] -> a"])
+@pytest.mark.parametrize(
+    "options",
+    [{"tie": False}, {"pool": "concat"}, {"missing": "token"}, {"n_members": 3, "n_layers": 2}, {"pool": "attention"}],
+    ids=str,
+)
+def test_modalities_of_one_width_are_not_mixed_up(spec: str, options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    network = FusionNetwork(spec, dict.fromkeys("abc", 3), d_model=6, n_heads=2, n_tokens=2, **options).double().eval()
+    x = {name: torch.randn(7, 3, dtype=torch.float64) for name in "abc"}
+    present = {"b": torch.arange(7) % 3 > 0}
+    assert (fuse_subsets(network, x, present) - one_by_one(network, x, present)).abs().max() <= 1e-12
+
+
+@pytest.mark.filterwarnings("ignore::intermodal.errors.OneKeyWarning")
 @pytest.mark.parametrize("spec", ["a -> b, d -> c", "a -> b, [a e] -> b, a -> c, a -> d"], ids=["who", "how often"])
 def test_subsets_in_which_others_ask_or_ask_more_often_run_apart(spec: str) -> None:
     """{a b c} and {b c d}: the first asks, or the last. {a b c} and {a c d}: b is asked twice by a, c only once."""
