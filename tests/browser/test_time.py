@@ -144,6 +144,16 @@ def test_frames_without_times_are_counted(opened, pages):
     best = np.argmax(block["items"][0]["weights"][word])
     assert f"At token {best + 1}, " in page.locator(".told").first.inner_text()
     assert page.locator(".time tbody tr").nth(word).locator(".r").inner_text() == str(best + 1)
+    assert page.locator(".axis text").all_text_contents() == ["1", "2", "3", "4", "5"]
+    first, last = page.locator("input[type=number]").all()
+    assert (first.input_value(), last.input_value()) == ("1", "5")
+    first.fill("2")
+    last.fill("3")
+    last.press("Enter")
+    page.locator(".best button").first.click()
+    share = sum(block["items"][0]["weights"][word][1:3])
+    sentence = page.locator(".told").nth(1).inner_text()
+    assert sentence.startswith(f"{share:.4f} of the weight") and "between token 2 and token 3;" in sentence
 
 
 def test_many_frames_are_drawn_as_the_largest_of_each_place_and_that_is_said(opened, pages):

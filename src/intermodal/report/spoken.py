@@ -53,8 +53,7 @@ SPOKEN: dict[str, str] = {key: WORDS[key] for key in _SHARED} | {
     "no_weights": "{word} has no weights.",
     "time_most": "{word} looks most at {when}: weight {weight}, even share {uniform}.",
     "time_at": "At {when}, {word} has weight {weight}, {times} × even share.",
-    "time_share": "{share} of the weight of {word} lies between {from} and {to} {unit}; an even share would put {even} "
-    "there.",
+    "time_share": "{share} of the weight of {word} lies between {from} and {to}; an even share would put {even} there.",
     "time_top": "{i}. {when}: {weight}, {times} × even share",
     "time_best": "{word} looks most at",
     "time_bar": "A full bar is {peak} × even share; the thin line is the even share. A click goes to a moment, "

@@ -79,6 +79,8 @@ views.timeline = (view, data) => {
   view.prepend(host);
   const bar = pickers(view, words.choose);
   const tracks = new Map();
+  // Counted frames begin with the first; frame k reaches from k - 1 to k.
+  const first = () => (track.counted ? 1 : 0);
   // Where nobody gave times, the frames are counted: "token 3" and not "2.00 to 3.00".
   const spanAt = (k) => (track.counted ? String(k + 1) : spanOf(track.times[k]));
   const whenAt = (k) => (track.counted ? data.unit + " " + (k + 1) : spanOf(track.times[k]) + " " + data.unit);
@@ -95,7 +97,7 @@ views.timeline = (view, data) => {
     button(words.whole, () => show(track.first, track.last)));
   for (const input of [from, to]) {
     input.addEventListener("change", () => {
-      const [a, b] = [Number(from.value), Number(to.value)].sort((one, other) => one - other);
+      const [a, b] = [Number(from.value) - first(), Number(to.value)].sort((one, other) => one - other);
       show(a, b);
     });
   }
@@ -173,12 +175,14 @@ views.timeline = (view, data) => {
     if (!(b > a)) [a, b] = [track.first, track.last];
     [low, high] = [Math.max(track.first, a), Math.min(track.last, b)];
     if (!(high > low)) [low, high] = [track.first, track.last];
-    from.value = String(Number(low.toPrecision(9)));
+    from.value = String(Number((low + first()).toPrecision(9)));
     to.value = String(Number(high.toPrecision(9)));
     rows.forEach((row) => { row.drawn = false; if (row.near) paintRow(row); });
     const scale = axis(low, high, Math.max(3, Math.round(table.querySelector(".axis").clientWidth / 90)));
-    table.querySelector(".axis").replaceChildren(...scale.ticks.map((tick, i) => shape("text",
-      { x: percent(scale.at(tick)), y: 18, class: scale.ticks.length > 3 && i % 2 ? "odd" : null }, scale.labels[i])));
+    const whole = scale.ticks.map((tick, i) => [tick, scale.labels[i]])
+      .filter(([tick]) => !track.counted || (Number.isInteger(tick) && tick > low));
+    table.querySelector(".axis").replaceChildren(...whole.map(([tick, text], i) => shape("text",
+      { x: percent(scale.at(tick - first() / 2)), y: 18, class: whole.length > 3 && i % 2 ? "odd" : null }, track.counted ? String(tick) : text)));
     point();
   }
 
@@ -244,6 +248,9 @@ views.timeline = (view, data) => {
     return Number.isNaN(value) ? null : value;
   }
 
+  const edge = (value) => (track.counted ? data.unit + " " + Number(value.toPrecision(4))
+    : timeOf(value, high - low) + " " + data.unit);
+
   function point() {
     const time = track.frames ? (track.times[frame][0] + track.times[frame][1]) / 2 : low;
     const place = (100 * (time - low)) / (high - low);
@@ -280,7 +287,7 @@ views.timeline = (view, data) => {
     }, [0, 0]);
     const whole = low === track.first && high === track.last;
     share.textContent = whole ? "" : say("time_share", { share: figure(inside[0], 4), word: named(track.words[w]),
-      from: timeOf(low, high - low), to: timeOf(high, high - low), unit: data.unit,
+      from: edge(low + first()), to: edge(high),
       even: figure(track.seen[w] ? inside[1] / track.seen[w] : null, 4) });
     point();
     bestTable(w);
