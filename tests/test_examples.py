@@ -15,8 +15,6 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import sync_playwright
 
-from intermodal.explain.trace import Trace
-
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 PROMISED = {
@@ -119,7 +117,6 @@ def test_the_links_of_a_notebook_lead_somewhere(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-@pytest.mark.skipif(not hasattr(Trace, "_repr_html_"), reason="a trace does not draw itself in notebooks yet")
 def test_what_a_notebook_draws_stands_in_frames_that_do_not_clash(executed: SimpleNamespace, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text(HTMLExporter().from_notebook_node(executed.notebook)[0], encoding="utf-8")
