@@ -306,7 +306,11 @@ def main() -> int:
         score = np.mean([run.score for run in runs])
         print(f"| {name} | {truth} | {right} of {len(runs)} | {score:.2f} | seed 0: {runs[0].said} |", flush=True)
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-        failures += [f"{name}, seed {seed}: {run.said}" for seed, run in zip(seeds, runs, strict=True) if not run.named]
+        failures += [
+            f"{name}, seed {seed}: {run.said} (task score {run.score:.2f})"
+            for seed, run in zip(seeds, runs, strict=True)
+            if not run.named
+        ]
     print("\nNot named: " + ("; ".join(failures) if failures else "none"))
     if "areas" in args.only:
         print(f"\nDeletion and insertion, log-odds, mean ± 2 standard errors over {200 * len(seeds)} test samples:\n")

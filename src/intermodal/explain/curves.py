@@ -230,6 +230,12 @@ def measured(table: Coalitions, measure: Measure) -> np.ndarray:
 
     Raises:
         InputError: unknown measure, or several outputs that are no probabilities under "value".
+
+    Example:
+        >>> from intermodal.explain.coalitions import Coalitions
+        >>> game = Coalitions(("a",), np.array([[1.0], [4.0]]), "mask", np.ones((1, 1), dtype=bool), "prediction", 2)
+        >>> measured(game, "value").tolist(), measured(game, "nearness").tolist()
+        ([[1.0], [4.0]], [[-3.0], [-0.0]])
     """
     v = -table.v if table.of == "loss" else table.v
     if measure == "nearness":
@@ -259,6 +265,11 @@ def ranking_curves(u: np.ndarray, scores: np.ndarray, present: np.ndarray) -> tu
 
     Returns:
         Twice (N, M + 1): after k steps; NaN after a sample's last step.
+
+    Example:
+        >>> u, first_b = np.array([[0.0], [3.0], [1.0], [4.0]]), np.array([[1.0, 2.0]])
+        >>> [curve.tolist() for curve in ranking_curves(u, first_b, np.ones((1, 2), dtype=bool))]
+        [[[4.0, 3.0, 0.0]], [[0.0, 1.0, 4.0]]]
     """
     n, m = present.shape
     chance = _reached(scores, present)

@@ -60,6 +60,11 @@ def sample_spearman(first: np.ndarray, second: np.ndarray, present: np.ndarray) 
 
     Returns:
         (N,).
+
+    Example:
+        >>> a, b = np.array([[1.0, 2.0, 4.0]]), np.array([[5.0, 3.0, 9.0]])
+        >>> sample_spearman(a, b, np.array([[True, False, True]])).tolist()
+        [1.0]
     """
     outputs = [x if x.ndim == 3 else x[:, :, None] for x in (first, second)]
     there = np.broadcast_to(present[:, :, None], outputs[0].shape)

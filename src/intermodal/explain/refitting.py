@@ -20,6 +20,12 @@ def refitted(model: Any, X: Any, y: np.ndarray, **changed: Any) -> Any:
 
     Raises:
         InputError: the model is no estimator, or has no such parameter.
+
+    Example:
+        >>> from intermodal.learn.estimators import FusionRegressor
+        >>> X = {"a": np.arange(20.0)[:, None]}
+        >>> refitted(FusionRegressor(max_epochs=2), X, X["a"][:, 0], seed=7).seed
+        7
     """
     if not hasattr(model, "get_params") or not hasattr(model, "fit"):
         raise InputError(f"an estimator with get_params and fit is fitted anew, however: {type(model).__name__}")
@@ -37,6 +43,10 @@ def target_of(X: Any, y: Any, n: int | None = None) -> np.ndarray:
 
     Raises:
         InputError: there is none, or, where n is given, not one for each of n samples.
+
+    Example:
+        >>> target_of({}, [1, 2], 2)
+        array([1, 2])
     """
     y = getattr(X, "y", None) if y is None else y
     if y is None:

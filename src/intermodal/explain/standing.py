@@ -18,6 +18,15 @@ class StandIn:
         model: the fitted estimator, which is asked for everything else.
         module: the network that answers instead.
         feed: the samples as the network reads them; `prepared` returns it whatever it is asked for.
+
+    Example:
+        >>> import numpy as np
+        >>> from intermodal.learn.estimators import FusionRegressor
+        >>> X = {"a": np.arange(20.0)[:, None]}
+        >>> model = FusionRegressor(max_epochs=2).fit(X, X["a"][:, 0])
+        >>> other = StandIn(model, *copy_of(model, X))
+        >>> other.prepared(X)[0] is other.prepared(X)[0], other.names_
+        (True, ('a',))
     """
 
     def __init__(self, model: Explained, module: nn.Module, feed: Any) -> None:
