@@ -335,10 +335,20 @@ def test_any_number_of_samples_is_looked_at(n: int) -> None:
     assert isinstance(diagnose(model, X, n=n), list)
 
 
-def test_no_sample_is_refused() -> None:
+def test_no_sample_and_a_target_of_another_length_are_refused() -> None:
     model, X = fitted("self")
     with pytest.raises(InputError):
         diagnose(model, Samples(X)[:0])
+    with pytest.raises(InputError) as error:
+        diagnose(model, X, y=np.zeros(N - 1))
+    assert str(error.value) == "y holds one target for each sample, however: len(y)=40, and X holds 41"
+
+
+def test_a_target_with_gaps_is_not_judged() -> None:
+    model, X = fitted("self")
+    y = np.random.default_rng(1).normal(size=N)
+    y[3] = np.nan
+    assert "predicts-nothing" not in {f.id for f in diagnose(model, X, y=y)}
 
 
 def test_rows_are_spread_evenly() -> None:

@@ -90,6 +90,8 @@ def _fitted(model: Any, X: Any, y: Any, attention: Any, shapley: Any, n: int) ->
         raise InputError("at least one sample is diagnosed, however: X holds none")
     rows = spread(len(feed), n)
     spec, names = module.network.spec, tuple(module.network.names)
+    if y is not None and len(y) != len(feed):
+        raise InputError(f"y holds one target for each sample, however: {len(y)=}, and X holds {len(feed)}")
     found = [] if y is None else list(_predicts_nothing(model, X, y))
     if spec.edges and len(cannot_choose(names, spec)) < len(names) and len(names) <= MOST_PLAYERS:
         part = _Part(feed, rows)
@@ -242,7 +244,7 @@ def _cut(module: Any, feed: Any, rows: np.ndarray, seen: Observed) -> Iterator[F
 def _predicts_nothing(model: Any, X: Any, y: Any) -> Iterator[Finding]:
     """A model that is no better than always answering the same."""
     y = np.asarray(y)
-    if len(y) < ENOUGH:
+    if len(y) < ENOUGH or (y.dtype.kind == "f" and not np.isfinite(y).all()):
         return
     score = float(model.score(X, y))
     if hasattr(model, "predict_proba"):
