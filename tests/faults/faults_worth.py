@@ -176,7 +176,6 @@ FAULTS_WORTH = [
             "else places_of(self.names, only)",
         ),
         ("donors are not counted", "of, len(v) * table.n_donors)", "of, len(v))"),
-        ("an eleventh player passes", "if len(table.players) > MOST:", "if len(table.players) > MOST + 1:"),
         ("players and modalities are one", "if len(table.players) > MOST:", "if len(table.names) > MOST:"),
         ("others leave with a player", "always = len(self.v) - 1 - sum(1 << place for place in players)", "always = 0"),
         (
