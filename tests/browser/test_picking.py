@@ -117,6 +117,37 @@ def test_the_table_of_heads_counts_what_crosses_and_choosing_one_shows_it(opened
     assert [selects.nth(i).input_value() for i in range(2)] == ["-1", "-1"]
 
 
+def test_several_heads_are_chosen_together_and_averaged(opened, pages):
+    block = pages.attention(layers=2, heads=5)
+    page = opened({"title": "t", "blocks": [block]})
+    mean = np.array(block["mean"])
+    cells = page.locator('[data-part="atlas"] tbody tr')
+    selects = page.locator('[data-view="attention"] > .pickers select')
+
+    def shown():
+        return np.array([[cell[0] for cell in row] for row in page.evaluate(CELLS)])
+
+    cells.nth(0).locator("td").nth(1).click()
+    cells.nth(1).locator("td").nth(4).click(modifiers=["Control"])
+    assert np.abs(shown() - (mean[0, 1] + mean[1, 4]) / 2).max() < 1e-6
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press(" ")
+    assert np.abs(shown() - (mean[0, 1] + mean[1, 4] + mean[1, 3]) / 3).max() < 1e-6
+    assert page.locator('[data-part="atlas"] td[aria-selected="true"]').count() == 3
+    assert selects.nth(1).evaluate("(el) => el.selectedOptions[0].textContent") == "mean over 3 chosen heads"
+    assert "mean over 3 chosen heads" in page.locator('[data-part="map"] > .caption').inner_text()
+    selects.nth(2).select_option("1")
+    sample = np.array(block["samples"][1]["mass"])
+    assert np.abs(shown() - (sample[0, 1] + sample[1, 4] + sample[1, 3]) / 3).max() < 1e-6
+    page.locator('[data-part="atlas"] td[tabindex="0"]').focus()
+    page.keyboard.press(" ")
+    assert np.abs(shown() - (sample[0, 1] + sample[1, 4]) / 2).max() < 1e-6
+    selects.nth(1).select_option("2")
+    assert np.abs(shown() - sample[0, 2]).max() < 1e-6, "the layer of the first choice is still the layer"
+    page.locator('[data-part="atlas"] td').first.click()
+    assert np.abs(shown() - sample[0, 0]).max() < 1e-6
+
+
 def test_who_asked_in_fewer_samples_is_told_where_samples_are_averaged(opened, pages):
     block = {**pages.attention(), "count": [97, 85, 1]}
     page = opened({"title": "t", "blocks": [block]})

@@ -41,7 +41,9 @@ SPOKEN: dict[str, str] = {key: WORDS[key] for key in _SHARED} | {
     "number_in_cells": "number in each cell",
     "cross_mass": "share that leaves its own modality",
     "evenness": "how evenly it looks",
-    "choose_head": "Choose a cell (click, or Enter) to see that head above; once more to see the mean again.",
+    "choose_head": "Choose a cell (click, or Enter) to see that head above, once more to see the mean again. With the "
+    "Control key, or the space bar, several heads are chosen and averaged.",
+    "chosen_heads": "mean over {n} chosen heads",
     "moved": "Sample: {sample}, output: {output}. From {from} to {to}; {name} moved it most, by {value}.",
     "from": "from ({unit})",
     "to": "to ({unit})",

@@ -87,10 +87,25 @@ views.attention = (view, data) => {
   const hide = pick(bar, words.hide, [["none", words.hide_none], ["self", words.hide_self], ["top", words.hide_top]], changed);
   const colour = pick(bar, words.colour, [["linear", words.linear], ["log", words.logarithmic]], changed);
 
+  // Several heads may be chosen together; then the map is their mean and the chooser of the head says how many.
+  const several = new Set();
+  const isChosen = (l, h) => (several.size ? several.has(l + "," + h)
+    : String(l) === layer.value && String(h) === head.value);
+
+  function chooseSeveral() {
+    head.querySelector('option[value="-2"]')?.remove();
+    layer.disabled = several.size > 0;
+    if (several.size) {
+      head.append(make("option", { value: -2 }, say("chosen_heads", { n: several.size })));
+      head.value = "-2";
+    }
+  }
+
   function values() {
     const from = show.value === "mean" ? means : show.value === "std" ? stds : samples[Number(show.value)].mass;
-    const heads = from.flatMap((heads, l) => (layer.value === "-1" || Number(layer.value) === l
-      ? heads.filter((_, h) => head.value === "-1" || Number(head.value) === h) : []));
+    const taken = (l, h) => (several.size ? isChosen(l, h)
+      : [[layer, l], [head, h]].every(([one, at]) => one.value === "-1" || Number(one.value) === at));
+    const heads = from.flatMap((heads, l) => heads.filter((_, h) => taken(l, h)));
     return data.names.map((_, i) => data.names.map((_, j) => mean(heads.map((one) => one[i][j]))));
   }
 
@@ -107,6 +122,8 @@ views.attention = (view, data) => {
   }
 
   function changed() {
+    if (head.value !== "-2") several.clear();
+    chooseSeveral();
     const spread = show.value === "std";
     minus.disabled = spread;
     colour.disabled = spread || minus.value === "minus";
@@ -116,7 +133,7 @@ views.attention = (view, data) => {
     const shown = scale.low < 0 ? now.map((row) => row.map((v) => (v === null ? null : v - uniform))) : now;
     paint(table, shown, scale, hidden);
     legend(map, shown, scale);
-    const where = [layer, head, show].map((one) => one.selectedOptions[0].textContent);
+    const where = (several.size ? [head, show] : [layer, head, show]).map((one) => one.selectedOptions[0].textContent);
     const what = scale.low < 0 ? words.minus_even : spread ? words.spread : words.weight;
     const state = what[0].toUpperCase() + what.slice(1) + ": " + where.map(named).join(", ") + ".";
     const hides = { none: "", self: " " + words.hidden_self, top: " " + say("hidden_top", { name: named(data.names[top] ?? "") }) };
@@ -142,7 +159,7 @@ views.attention = (view, data) => {
 
   function mark() {
     cells.forEach((row, l) => row.forEach((cell, h) => {
-      const chosen = String(l) === layer.value && String(h) === head.value;
+      const chosen = isChosen(l, h);
       cell.setAttribute("aria-selected", String(chosen));
       cell.classList.toggle("chosen", chosen);
     }));
@@ -162,8 +179,19 @@ views.attention = (view, data) => {
       speak(measure.selectedOptions[0].textContent);
     });
     own.append(make("p", { class: "hint" }, words.choose_head));
-    grid(heads, (l, h) => {
-      const again = String(l) === layer.value && String(h) === head.value;
+    grid(heads, (l, h, more) => {
+      const again = isChosen(l, h);
+      if (more) {
+        if (!several.size && layer.value !== "-1" && head.value !== "-1") several.add(layer.value + "," + head.value);
+        if (again) several.delete(l + "," + h);
+        else several.add(l + "," + h);
+        if (!several.size) head.value = data.heads.length > 1 ? "-1" : "0";
+        chooseSeveral();
+        changed();
+        return;
+      }
+      several.clear();
+      chooseSeveral();
       layer.value = again && data.layers.length > 1 ? "-1" : String(l);
       head.value = again && data.heads.length > 1 ? "-1" : String(h);
       changed();

@@ -1,4 +1,5 @@
-// A heat map as a grid: one tab stop, arrow keys, Home, End and pages; Enter chooses a cell where that means something.
+// A heat map as a grid: one tab stop, arrow keys, Home, End and pages. Where cells can be
+// chosen, Enter takes one and the space bar one more.
 
 function name(cell) {
   const copy = (cell.querySelector(".full") || cell).cloneNode(true);
@@ -37,13 +38,13 @@ function grid(table, choose = null) {
     const cell = event.target.closest("td");
     if (!cell || !rows.some((cells) => cells.includes(cell))) return;
     cell.focus();
-    if (choose) choose(row, column);
+    if (choose) choose(row, column, event.ctrlKey || event.metaKey || event.shiftKey);
   });
   table.addEventListener("keydown", (event) => {
     if (event.altKey || event.metaKey) return;
     if (choose && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
-      choose(row, column);
+      choose(row, column, event.key === " ");
       return;
     }
     const far = event.ctrlKey, last = heads.length - 1, bottom = rows.length - 1;
