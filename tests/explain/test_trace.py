@@ -198,7 +198,7 @@ def test_a_hidden_key_does_not_count_even_where_its_score_is_largest():
     worked = trace([1, 2], [[2, 3], [1, 0], [90, 90]], [[10, 0], [0, 10], [7, 7]], keep=[True, True, False])
     assert steps(worked, "output")[0]["values"] == ["9.9296464891", "0.0703535109"]
     assert steps(worked, "exp")[0]["values"] == ["1", "0.0070851979", "0"]
-    assert "3. Mask: hidden key 3: score -inf, weight 0" in worked.text()
+    assert "3. Mask: hidden key 3: score -inf, and e^-inf = 0, so weight 0" in worked.text()
 
 
 @pytest.mark.parametrize("n", [2, 3, 8])
@@ -346,3 +346,24 @@ def test_a_trace_does_not_load_torch():
         [sys.executable, "-c", code + "print('torch' in sys.modules)"], capture_output=True, text=True
     )
     assert done.stdout == "False\n", done.stderr
+
+
+def test_rows_in_brackets_are_read_as_rows() -> None:
+    assert trace("[1, 2]", "[[2, 3], [1, 0]]", "[[10,0][0,10]]").steps == trace("1 2", "2 3; 1 0", "10 0; 0 10").steps
+
+
+def test_a_verdict_on_few_digits_shows_the_truth_to_four() -> None:
+    verdict = trace("1 2", "2 3; 1 0").check("0.7 0.3")
+    assert (verdict.true, verdict.precise) == ("1.0", "0.9930")
+    assert "claimed 0.7, true 0.9930; it is wrong before the point" in verdict.text()
+
+
+def test_what_a_notebook_shows_of_a_trace_is_short_and_framed() -> None:
+    worked = trace("1 2", "2 3; 1 0")
+    assert repr(worked) == "Trace(queries: 1, keys: 2, scaled; .text() shows every step)"
+    assert worked._repr_html_().startswith("<iframe") and worked._repr_markdown_() == worked.markdown()
+
+
+def test_the_page_says_where_the_other_variant_stands() -> None:
+    said = trace("1 2", "2 3; 1 0").to_report()["blocks"][0]["text"]
+    assert "A column of its own shows the weights of the other variant: unscaled." in said and "bracket" not in said

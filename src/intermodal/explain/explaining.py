@@ -36,7 +36,7 @@ Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and words about the next one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Who attended to whom, what each modality was worth, whether the two agree, and what to beware of.
 
@@ -75,6 +75,10 @@ class Explanation:
     def interactions(self) -> np.ndarray:
         """Shapley interaction of each pair, (N, M, M) or (N, M, M, outputs)."""
         return self.shapley.interactions
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.shapley.names)
+        return f"Explanation({self.n_samples} samples, {names}; {len(self.warnings)} warnings and notes)"
 
     def to_report(self, *, brief: bool = False) -> dict[str, Any]:
         """Return the explanation as a report: a dict of blocks.

@@ -26,7 +26,7 @@ Place = tuple[int, ...]
 """Batch and head, as far as the input has them, and the query: what one row of weights belongs to."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """Attention on a small input, worked out exactly.
 
@@ -71,6 +71,10 @@ class Trace:
     def output(self) -> np.ndarray | None:
         """The sums of weight times value, (..., Q, E), or (E,) for one query; None without values."""
         return None if self.asked.v is None else self._array(row.output or () for row in self.rows.values())
+
+    def __repr__(self) -> str:
+        queries, keys = len(self.rows), len(self.key_names)
+        return f"Trace(queries: {queries}, keys: {keys}, {self.scaling.name}; .text() shows every step)"
 
     def _array(self, rows: Iterable[Sequence[Number]]) -> np.ndarray:
         shape = self.asked.q.shape[: -2 if self.asked.is_one_query else -1]

@@ -29,6 +29,7 @@ class Check:
         what: how the claim was read: "scores", "scaled", "exp", "weights" or "output".
         index: the first wrong number, counted from 0 in the claim's own axes; None where all is right.
         claimed, true: that number as claimed, and right to as many decimals.
+        precise: the right number to at least four decimals.
         digit: which digit is the first wrong one, in words.
         mistake: D1 to D7 (D20 and D22 for masks), or None where no known mistake gives these numbers.
         reason: what the mistake is, in words.
@@ -44,6 +45,7 @@ class Check:
     mistake: str | None = None
     reason: str | None = None
     also: tuple[str, ...] = ()
+    precise: str | None = None
 
     def __bool__(self) -> bool:
         return self.ok
@@ -55,7 +57,7 @@ class Check:
         axes = ["part" if self.what == "output" else "key", "query", "head", "batch"]
         parts = [f"{axis} {i + 1}" for axis, i in zip(axes, reversed(self.index or ()), strict=False)]
         place = ", ".join(reversed(parts))
-        said = f"Wrong: {self.what} at {place}: claimed {self.claimed}, true {self.true}; {self.digit}."
+        said = f"Wrong: {self.what} at {place}: claimed {self.claimed}, true {self.precise}; {self.digit}."
         if self.mistake:
             said += f" {self.mistake}: {self.reason}."
         if self.also:
@@ -64,7 +66,7 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as a dict, ready for JSON."""
-        names = ("ok", "what", "index", "claimed", "true", "digit", "mistake", "reason", "also")
+        names = ("ok", "what", "index", "claimed", "true", "digit", "mistake", "reason", "also", "precise")
         return {name: getattr(self, name) for name in names} | {"text": self.text()}
 
 
@@ -160,6 +162,7 @@ def _judge(trace: Trace, claim: Claim, stage: str) -> Check:
     claimed, decimals = claim.numbers[first], claim.decimals[first]
     shown, true = _shown(claimed, decimals), _shown(truth[first], decimals)
     verdict = Check(False, stage, _index(first, claim.shape), shown, true, _first_wrong_digit(shown, true))
+    verdict = replace(verdict, precise=_shown(truth[first], max(4, decimals)))
     fitting = _fitting(list(mistakes(trace, stage)), claim)
     if fitting:
         others = tuple(dict.fromkeys(m.id for m in fitting if m.id != fitting[0].id))

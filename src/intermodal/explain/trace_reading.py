@@ -89,7 +89,8 @@ def grid(name: str, value: Any) -> Grid:
 
 
 def table(name: str, text: str) -> Grid:
-    """Numbers between spaces or commas, rows between semicolons."""
+    """Numbers between spaces or commas, rows between semicolons, or in brackets of their own."""
+    text = re.sub(r"\]\s*,?\s*\[", ";", text)
     rows = [re.split(r"[\s,]+", part.strip("[]() \t\n")) for part in text.strip().strip(";").split(";")]
     rows = [[entry for entry in row if entry] for row in rows]
     widths = [len(row) for row in rows]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def report_of(trace: Trace) -> dict[str, Any]:
     """Return the whole trace as a dict of blocks."""
-    blocks: list[dict[str, Any]] = [{"kind": "text", "text": introduction(trace).replace("\n", "\n\n")}]
+    blocks: list[dict[str, Any]] = [{"kind": "text", "text": _introduction(trace)}]
     for place in trace.rows:
         blocks += _query(trace, place)
     blocks += [_map(trace, place) for place in trace.asked.places()]
@@ -25,6 +25,11 @@ def report_of(trace: Trace) -> dict[str, Any]:
     formulas = [[name, formula] for name, formula in FORMULAS.items() if _has(trace, name)]
     blocks.append({"kind": "facts", "title": "Formulas", "items": formulas})
     return {"title": "Attention, worked out", "blocks": blocks}
+
+
+def _introduction(trace: Trace) -> str:
+    said = introduction(trace, beside="A column of its own shows the weights of the other variant")
+    return said.replace("\n", "\n\n")
 
 
 def _has(trace: Trace, step: str) -> bool:

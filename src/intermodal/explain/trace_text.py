@@ -93,7 +93,9 @@ class _Page:
         lines += ["", "1. Score: query times key, part by part, and summed", *self._scores(place)]
         lines += ["", f"2. Scale: {self._factor()}", *self._table(*self._unmasked(place))]
         hidden = [self.keys[j] for j, kept in enumerate(row.keep) if not kept]
-        masked = "nobody is hidden" if not hidden else f"hidden {', '.join(hidden)}: score -inf, weight 0"
+        masked = (
+            "nobody is hidden" if not hidden else f"hidden {', '.join(hidden)}: score -inf, and e^-inf = 0, so weight 0"
+        )
         lines += ["", *self.hanging("3. Mask: ", masked)]
         said = remark(row)
         if said:

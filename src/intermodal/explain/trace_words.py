@@ -14,8 +14,8 @@ LIMITS = {"float16": 11.09, "float32": 88.72, "float64": 709.78}
 """The largest x, cut to two decimals, for which e^x is a number of the format and not infinity."""
 
 
-def introduction(trace: Trace) -> str:
-    """Say what is computed, and how the numbers are to be read."""
+def introduction(trace: Trace, *, beside: str = "In brackets stands the other variant") -> str:
+    """Say what is computed, and how the numbers are to be read; `beside` says where the other scaling is shown."""
     asked = trace.asked
     queries, keys, width = asked.q.shape[-2], asked.k.shape[-2], asked.q.shape[-1]
     said = f"{_count(queries, 'query', 'queries')} of width {width}, {_count(keys, 'key', 'keys')}"
@@ -28,7 +28,7 @@ def introduction(trace: Trace) -> str:
     said += "" if asked.v is None else ", output = sum of weight × value"
     said += f"\nEvery digit is right: a number is exact, or rounded to {_count(trace.digits, 'decimal', 'decimals')}."
     if is_double(trace):
-        said += f" In brackets stands the other variant: {trace.other.name}."
+        said += f" {beside}: {trace.other.name}."
     return said
 
 
