@@ -263,6 +263,13 @@ def test_a_network_that_never_beat_the_line_is_as_it_was_drawn() -> None:
     assert not never_better([line | {"valid_loss": None} for line in model.history_])  # nothing was held out
 
 
+def test_an_attention_that_was_drawn_is_not_judged_however_few_samples_say_so() -> None:
+    module, feed = Acted("a -> [b c]", lambda m, *shape: noise(*shape, 5000, m)).prepared(None)
+    for n, ids in ((N, ["untrained"]), (20, [])):
+        assert [f.id for f in examine(module, feed, np.arange(n), untrained=True)] == ids
+    assert [f.id for f in examine(module, feed, np.arange(20))] == ["collapsed"]
+
+
 def test_the_network_before_training_is_evened_out_by_hand_and_told() -> None:
     model, X = fitted("self", max_epochs=30, patience=30)
     model.history_[0]["best"] = True

@@ -172,6 +172,7 @@ def test_an_input_that_matters_little_is_not_cut_off() -> None:
 
 def test_probabilities_that_sum_to_one_have_a_path() -> None:
     assert diagnose(lambda a, b: F.softmax(a + b, 1), (x(B, D), x(B, D))) == []
+    assert diagnose(lambda a, b: torch.cat([a, -a, b], 1), (x(B, D), x(B, D))) == []
 
 
 def test_no_gradient_is_left_behind() -> None:
