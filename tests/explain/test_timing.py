@@ -151,6 +151,18 @@ def test_rows_and_columns_are_those_of_the_edge(spec: str, n_layers: int, n_memb
                 assert found.layer == layer % n_layers and found.head == head and found.sample == sample
 
 
+def test_who_asks_and_who_is_asked_stand_anywhere_in_the_edge() -> None:
+    network, x = make("self"), data()
+    full = network(x, need_weights=True).weights[network.spec.edges[0]][1].numpy().mean(0)
+    at = {"text": slice(0, 3), "audio": slice(3, 10), "video": slice(10, 21)}
+    for query, rows in at.items():
+        for context, columns in at.items():
+            found = look(network, x, query=query, context=context, sample=1)
+            np.testing.assert_allclose(found.weights, full[rows, columns], atol=1e-12)
+            binned = look(network, x, query=query, context=context, sample=1, bins=2)
+            np.testing.assert_allclose(binned.share, full[rows, columns].sum(1), atol=1e-6)
+
+
 def test_a_mean_over_heads_is_never_silent() -> None:
     x = data()
     assert look(make(n_heads=4), x).how == "mean over 4 heads of layer 1"
