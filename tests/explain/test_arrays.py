@@ -365,6 +365,12 @@ def test_fresh_attention_of_torch_is_not_taken_for_it() -> None:
         assert softened_twice(peaked) == (k > 4)
 
 
+def test_a_zero_in_most_rows_speaks_against_a_second_softmax() -> None:
+    twice = torch.eye(8).double().softmax(-1).numpy()
+    assert softened_twice(twice[None])
+    assert not softened_twice(np.stack([twice, np.eye(8)]))
+
+
 def test_with_few_keys_nothing_is_said() -> None:
     w = torch.eye(3).double().repeat(5, 1, 1).softmax(-1).numpy()
     assert not softened_twice(w)

@@ -481,6 +481,9 @@ def test_a_model_that_never_calls_its_attention_is_told() -> None:
     with pytest.raises(InputError, match="it ran, and called none of attention; it may attend by a function of its"):  # noqa: SIM117
         with capture(Idle()) as seen:
             seen.model(tokens(K))
+    with pytest.raises(ZeroDivisionError), capture(Idle()) as seen:  # what went wrong inside is told, and not this
+        seen.model(tokens(K))
+        1 / 0
     with capture(Idle()) as seen:  # it did not run: nothing to tell
         pass
 

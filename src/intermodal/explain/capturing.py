@@ -209,7 +209,7 @@ class Capture:
                     name=name if r.edge is None else f"{name} [{r.edge}]",
                     call=self._calls[name],
                     kind=r.kind,
-                    weights=r.weights.detach().cpu(),
+                    weights=r.weights.cpu(),
                     keep=None if r.keep is None else r.keep.cpu(),
                     training=attention.training,
                     dropout=dropout if attention.training else 0.0,
