@@ -118,7 +118,7 @@ FAULTS_PAGE = [
         ("End goes one too far", "End: [far ? bottom : row, last]", "End: [far ? bottom : row, last - 1]"),
     ),
     *_group(
-        _J + "timeline.js",
+        _J + "track.js",
         "tests/browser/test_time.py",
         (
             "rows and frames change places",
@@ -135,12 +135,16 @@ FAULTS_PAGE = [
             "bars.push([(start - from) * scale,",
             "bars.push([(k * (to - from) / this.frames) * scale,",
         ),
+        ("half floats lose their small numbers", "2 ** -14 * (fraction / 1024)", "0"),
+    ),
+    *_group(
+        _J + "timeline.js",
+        "tests/browser/test_time.py",
         (
             "a click lands at the mirror place",
             "(Math.max(0, Math.min(width, event.clientX - left)) / width)",
             "(1 - Math.max(0, Math.min(width, event.clientX - left)) / width)",
         ),
-        ("half floats lose their small numbers", "2 ** -14 * (fraction / 1024)", "0"),
         ("the share counts every frame", "(a + b) / 2 >= low && (a + b) / 2 <= high && Number", "Number"),
         (
             "the play head stands at the start of its frame",

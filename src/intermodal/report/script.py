@@ -7,7 +7,13 @@ from functools import cache
 from pathlib import Path
 
 _FIRST = ("start", "figures", "saving", "grid")
-_VIEWS = ("attention", "attribution", "curves", "timeline", "trace")
+_VIEWS = {
+    "attention": ("attention",),
+    "attribution": ("attribution",),
+    "curves": ("curves",),
+    "timeline": ("track", "timeline"),
+    "trace": ("trace",),
+}
 _FOLDER = Path(__file__).parent / "js"
 
 # The colours that the script may give a cell, in steps too fine to see.
@@ -21,7 +27,8 @@ def script(kinds: Collection[str]) -> str:
         >>> "views.timeline" in script(["timeline"]), "views.timeline" in script(["table"])
         (True, False)
     """
-    names = (*_FIRST, *(view for view in _VIEWS if view in kinds), "end")
+    views = [name for kind, needed in _VIEWS.items() if kind in kinds for name in needed]
+    names = (*_FIRST, *views, "end")
     return '\n(() => {\n"use strict";\n' + "\n".join(map(_file, names)) + "})();\n"
 
 
