@@ -169,6 +169,12 @@ def test_samples_with_one_key_are_counted_and_left_out_of_the_median() -> None:
     assert np.allclose(attention_permutation(model, X, batch_size=7).one_key, found.one_key)
 
 
+def test_the_keys_of_every_edge_count() -> None:
+    """A sample whose video is a single frame, or none, still has three tokens of text to choose among."""
+    found = attention_permutation(Wide("audio -> text, text -> video"), None, repeats=1)
+    assert not found.one_key.any() and (found.moved > 1e-9).all()
+
+
 def test_with_two_keys_every_deal_moves_the_weights() -> None:
     X = {"a": samples()[0]["text"], "video": [v[:1].repeat(2, 0) * [[1], [3]] for v in np.ones((N, 1, 2))]}
     found = attention_permutation(Wide("a -> video", X=X), None, repeats=1)
