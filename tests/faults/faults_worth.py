@@ -210,7 +210,7 @@ FAULTS_WORTH = [
             "    def __getattr__(self, name: str) -> Any:\n        raise NotKnownError",
             "    tokens: Any = {}",
         ),
-        ("the module itself is changed", "dict(module._modules) | {", "module._modules | {"),
+        ("the module itself is changed", "sharing = copy.copy(module)", "sharing = module"),
         (
             "a network in training is shared",
             "and type(network) is FusionNetwork and at_rest",
