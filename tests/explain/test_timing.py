@@ -314,6 +314,15 @@ def test_joined_frames_are_one_column_counted_from_the_first_that_is_there(left:
     assert found.times[0].tolist() == [left**2, (left + 3) ** 2]
 
 
+def test_a_joined_column_is_there_when_any_of_its_frames_is() -> None:
+    network, x = make(stride={"video": 3}), data(3, 8)
+    there = torch.ones(2, 8, dtype=torch.bool)
+    there[0, [3, 4, 6]] = False  # of the second run the last is there, of the third the second
+    found = look(network, (x, {"video": there}))
+    assert found.tokens.tolist() == [1, 1, 1] and (found.weights > 0).all()
+    assert found.uniform == pytest.approx(1 / 3) and found.n_keys == 3
+
+
 def test_joined_words_join_their_labels() -> None:
     network, x = make(stride={"text": 2}), data(5)
     found = look(network, x, labels=["the", "dog", "barks", "at", "me"])
