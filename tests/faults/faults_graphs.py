@@ -228,7 +228,6 @@ FAULTS_GRAPHS = [
         ),
         ("who asks nobody is half gone", "return torch.where(sums == 0, itself, mixed)", "return mixed"),
         ("a NaN keeps itself", "torch.where(sums == 0, itself, mixed)", "torch.where(sums > 0, mixed, itself)"),
-        ("heads are added", "{edge: weights.mean(0) for", "{edge: weights.sum(0) for"),
         ("the first head alone", "{edge: weights.mean(0) for", "{edge: weights[0] for"),
         ("any share is taken", "if not 0 <= residual <= 1:", "if False:"),
         (
