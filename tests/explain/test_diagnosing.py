@@ -210,6 +210,8 @@ def test_a_modality_that_no_sample_has_is_not_cut_off() -> None:
     rng = np.random.default_rng(0)
     model, _ = fitted("self")
     assert "cut-off" not in {f.id for f in diagnose(model, {"a": rng.normal(size=(N, 3))})}
+    later = {"a": rng.normal(size=(N, 3)), "b": [None, *rng.normal(size=(N - 1, T, 2))]}
+    assert "cut-off" not in {f.id for f in diagnose(model, later, n=1)}
 
 
 def test_copies_of_one_vector_are_the_same_key_in_every_sample_or_not_at_all() -> None:

@@ -289,9 +289,11 @@ def test_what_is_drawn_before_the_fit_is_what_the_fit_starts_from() -> None:
     model = FusionRegressor(d_model=8, n_heads=2, max_epochs=1, seed=3)
     module, _ = model.untrained(X)
     drawn = model.fit(X, y).drawn()
+    still = model.set_params(lr=1e-30).fit(X, y).model_  # no step moves anything
     for name, value in module.state_dict().items():
         if name not in ("coef", "intercept"):
             assert torch.equal(value, drawn.state_dict()[name]), name
+            assert torch.equal(value, still.state_dict()[name]), name
 
 
 def test_a_fitted_estimator_is_linted_with_and_without_samples() -> None:

@@ -89,6 +89,15 @@ def test_rows_of_the_test_are_not_looked_at() -> None:
     assert missing == '"c" is missing in 75% of 40 samples'
 
 
+def test_rows_that_tell_when_to_stop_are_not_looked_at() -> None:
+    rng = np.random.default_rng(0)
+    b = np.repeat(rng.normal(size=(N, 1, 2)), T, axis=1)  # copies of one vector
+    b[40:] = rng.normal(size=(N - 40, T, 2))
+    X = data(b=b)
+    split = np.where(np.arange(N) < 40, "train", "valid")
+    assert "same-keys" in ids(FusionRegressor("a -> b", **QUICK).fit(Samples(X, y=target(X), split=split)))
+
+
 def test_the_predictions_do_not_depend_on_the_looking() -> None:
     X = data()
 
