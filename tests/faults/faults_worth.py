@@ -1,21 +1,6 @@
-"""The faults of the game of all subsets and of what is read from it; the form is that of `faults.py`."""
+"""The faults of the game of all subsets, and of what is read from it."""
 
-from typing import NamedTuple
-
-
-class Fault(NamedTuple):
-    """One planted slip."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: str
-
-
-def _group(file: str, tests: str, *rows: tuple[str, str, str]) -> list[Fault]:
-    return [Fault(name, file, old, new, tests) for name, old, new in rows]
-
+from fault import group as _group
 
 FAULTS_WORTH = [
     *_group(
@@ -221,6 +206,7 @@ FAULTS_WORTH = [
     *_group(
         "explain/shapley.py",
         "tests/explain/test_shapley.py",
+        ("full and empty are swapped", "values, game.full, game.empty,", "values, game.empty, game.full,"),
         ("a reverse is not drawn", "[_walk(order), _walk(order[::-1])]", "[_walk(order), _walk(order)]"),
         ("steps go to the wrong players", "added[k][:, players] +=", "added[k][:, order] +="),
         ("the error of one draw", "added.std(0, ddof=1) / np.sqrt(len(drawn))", "added.std(0, ddof=1)"),
