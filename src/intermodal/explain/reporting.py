@@ -345,7 +345,9 @@ def _presence(e: Explanation) -> Block:
 def _known(values: np.ndarray) -> Any:
     """Nested lists with None where a number is not known."""
     values = np.asarray(values, dtype=np.float64)
-    return np.where(np.isnan(values), None, values).tolist()  # type: ignore[arg-type]
+    known = values.astype(object)
+    known[np.isnan(values)] = None
+    return known.tolist()
 
 
 def _without_none(block: Block) -> Block:

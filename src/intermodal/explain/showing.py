@@ -158,7 +158,7 @@ def _left_out(chosen: tuple[Chosen, ...], n: int, seed: int) -> str | None:
         for reason in one.reasons:
             counts[reason] = counts.get(reason, 0) + 1
     told = ", ".join(f"{k} {why}" + (f" (seed {seed})" if why == RANDOM else "") for why, k in counts.items())
-    return f"showing {len(chosen)} of {n:,} samples: {told}"
+    return f"Showing {len(chosen)} of {n:,} samples: {told}"
 
 
 def _check(feed: Any, seconds: Mapping[str, Any] | None, n: int) -> None:
@@ -217,7 +217,11 @@ def _cut(line: Timeline, called: str) -> Line:
         how += f"; the first {MOST_WORDS} of {len(words)} {line.query} tokens"
         words = words[:MOST_WORDS]
     labels = tuple(line.labels[i] for i in words)
-    return Line(called, labels, line.times, line.weights[words], line.unit, how)
+    weights, share = line.weights[words], line.share[words]
+    if (share < 1 - 1e-6).any():  # others are asked too; beside an even share of this context, only its own part reads
+        how += f", as shares of what went to {line.context}"
+        weights = weights / share[:, None]
+    return Line(called, labels, line.times, weights, line.unit, how)
 
 
 def _worked(network: FusionNetwork, feed: Any, rows: list[int]) -> tuple[int, Worked] | None:

@@ -57,7 +57,7 @@ def view_of(trace: Trace, place: Place) -> dict[str, Any]:
     columns += [f"weight, {trace.other.name}"] * is_double(trace) + ["weight × value"] * (row.products is not None)
     caption = [remark(row)] if remark(row) else []
     caption.append(f"The exponentials sum to {shown(row.total)}.")
-    block = {"kind": "trace", "title": _title(trace, place), "caption": " ".join(caption)}
+    block: dict[str, Any] = {"kind": "trace", "title": _title(trace, place), "caption": " ".join(caption)}
     block |= {"scaled": trace.scaling != UNSCALED, "keep": list(row.keep), "names": list(trace.key_names)}
     block |= _given(trace, place) | {"steps": {"columns": columns, "rows": rows}}
     if row.output is not None:
