@@ -618,6 +618,8 @@ def test_the_rank_correlation_by_the_formula() -> None:
     assert found.ranks.tolist() == [[1, 2, 3, 4], [1, 4, 3, 2]]
     assert found.spearman == pytest.approx(1 - 6 * (0 + 4 + 0 + 4) / (4 * 15))
     assert {(f["first"], f["second"]) for f in found.flips} == {("b", "c"), ("b", "d"), ("c", "d")}
+    back = compare_rules(under("mean", other), under("mask", one))
+    assert {(f["first"], f["second"]) for f in back.flips} == {("c", "b"), ("d", "b"), ("d", "c")}
     tied = compare_rules(under("mask", one), under("mean", np.ones((3, 4))))
     assert tied.spearman is None and tied.ranks[1].tolist() == [2.5] * 4 and tied.agree
 
