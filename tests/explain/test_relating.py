@@ -254,7 +254,7 @@ def test_a_model_is_a_loop_over_its_samples(
 
 
 def test_the_weights_that_are_reached_are_those_that_are_returned() -> None:
-    module, (x, present) = module_of("a <-> b, b -> [*], c -> c", n_layers=2), tensors()
+    module, (x, present) = module_of("a -> c, b -> c, b -> [*], c -> c", n_layers=2), tensors()
     for run in runs(module, (x, present), 64, what="test", gradients=True):
         for layer, groups, returned in zip(run.network.layers, run.used, run.fused.weights, strict=True):
             cut = by_edge(layer, groups, run.places)

@@ -431,11 +431,12 @@ def test_where_it_comes_from_is_told() -> None:
 
 
 def test_the_model_is_read_as_it_predicts_and_left_as_it_was() -> None:
-    module, x = module_of("self", dropout=0.5, modality_dropout=0.5).train(), {"text": torch.randn(7, 3).double()}
+    module = module_of("self", dropout=0.5, modality_dropout=0.5, n_layers=2).train()
+    x = {"text": torch.randn(7, 3).double(), "audio": torch.randn(7, 2).double()}
     first = rollout_of(module, x, keep_samples=True)
     assert module.training and module.network.training and "forward" not in module.network.pool.__dict__
-    assert (rollout_of(module, x, keep_samples=True).samples[:, 0] == first.samples[:, 0]).all()
-    assert first.provenance.training is False
+    assert (rollout_of(module, x, keep_samples=True).samples[:, :2] == first.samples[:, :2]).all()
+    assert first.provenance.training is False and first.count.tolist() == [7, 7, 0]
 
 
 def test_a_fitted_model_is_followed() -> None:

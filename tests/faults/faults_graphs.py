@@ -330,11 +330,6 @@ FAULTS_GRAPHS = [
         ("raw logits", "centred = run.outputs - run.outputs.mean(-1, keepdim=True)", "centred = run.outputs"),
         ("the least likely class", ".argmax(-1))\n", ".argmin(-1))\n"),
         ("any output is taken", "if output is None and n > 1:", "if False:"),
-        (
-            "no_grad reaches the gradient",
-            "with torch.inference_mode(False), torch.enable_grad():",
-            "with torch.inference_mode(False):",
-        ),
         ("a NaN is passed over", "float(np.maximum(distance, far)), run", "max(distance, far), run"),
         (
             "absent tokens are not conserved",
