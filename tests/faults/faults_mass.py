@@ -1,6 +1,6 @@
 """Faults in the mass of attention, the map of modalities, the timeline, and the choice of samples."""
 
-from faults import _group
+from fault import group as _group
 
 _ATTEND = "tests/test_attention.py"
 _NETWORK = "tests/nn/test_network.py"
