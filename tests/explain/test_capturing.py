@@ -186,11 +186,12 @@ def test_a_float_mask_of_ones_hides_nothing_and_is_told() -> None:
     with capture(module) as seen:
         module(tokens(Q), tokens(K), tokens(K), key_padding_mask=padding().float())
         module(tokens(Q), tokens(K), tokens(K), key_padding_mask=padding())
+        module(tokens(Q), tokens(K), tokens(K), attn_mask=as_floats(blocking()).index_fill(1, torch.tensor([2]), 1.0))
     assert seen[0].notes == (
         "key_padding_mask holds floats, zeros and ones: torch adds them to the scores, they hide nothing",
     )
     assert seen[0].weights[0, :, :, 4:].min() > 0 and seen[0].masks == ("key_padding_mask float32 (3, 7)",)
-    assert seen[1].notes == ()
+    assert seen[1].notes == seen[2].notes == ()
 
 
 # --- the answer stays -----------------------------------------------------------------------------
@@ -281,6 +282,7 @@ def test_the_fast_path_of_an_encoder_is_taken_and_seen(
         for i in range(B):
             there = int(ends[i]) if padded else K
             torch.testing.assert_close(one.weights[i, :, :there], other.weights[i, :, :there, :n], atol=1e-5, rtol=0)
+            assert n == K or (one.weights[i, :, there:] == 0).all()  # packed, a place that is not there asks nobody
 
 
 def test_under_autocast_the_weights_stay_exact() -> None:
