@@ -11,15 +11,16 @@ from torch import Tensor, nn
 
 from intermodal.errors import InputError
 from intermodal.explain.attention_map import attention_map
+from intermodal.explain.capturing import capture
 from intermodal.explain.counting import weights_per_sample
 from intermodal.explain.findings import Finding, finding, worst_first
 from intermodal.explain.linting import edges_with_one_key
 from intermodal.explain.observing import Observed, copied_keys, observe, often_missing
-from intermodal.explain.overhearing import Heard, overheard
 from intermodal.explain.probing import Probe, cut_off, differs_alone, in_eval_mode, looks_at_padding, samples_mix
 from intermodal.explain.reading_map import attended_but_unused, cannot_choose, even_by_construction
 from intermodal.explain.row_statistics import ENOUGH, EVEN, RowStatistics, judged, too_even
 from intermodal.explain.shapley import shapley as shapley_values
+from intermodal.nn.attention import Attention
 from intermodal.nn.network import FusionNetwork
 
 MOST_PLAYERS = 6
@@ -46,7 +47,7 @@ def diagnose(
 
     A fitted estimator cannot mix samples or look at padding; it is checked for what the data and the training make of
     it. Any other model is called in eval mode on the batch: a sample is changed, padding is changed, a gradient is
-    taken, and the weights of each attention inside are overheard.
+    taken, and the weights of each attention inside are captured.
 
     Args:
         model: a fitted estimator; or a module or function of torch.
@@ -315,8 +316,18 @@ def _callable(model: Any, batch: tuple[Any, ...], axis: int) -> list[Finding]:
 
 
 def _heard(model: nn.Module, probe: Probe, *, cut: bool) -> Iterator[Finding]:
-    calls = overheard(model, lambda: probe.answer(probe.batch))
-    dropping = list(dict.fromkeys(h.name for h in calls if h.in_training))
+    inside = dict(model.named_modules())
+    returns_dropped = {
+        n or type(model).__name__
+        for n, m in inside.items()
+        if isinstance(m, nn.MultiheadAttention) and m.training and m.dropout
+    }
+    try:
+        with capture(model) as calls:
+            probe.answer(probe.batch)
+    except InputError:  # it holds no attention that is known here
+        return
+    dropping = [name for name in dict.fromkeys(h.name for h in calls) if name in returns_dropped]
     if dropping:
         yield finding(
             "dropout-in-weights",
@@ -330,7 +341,7 @@ def _heard(model: nn.Module, probe: Probe, *, cut: bool) -> Iterator[Finding]:
         for h in own:
             rows.add(h.weights)
         if all(bool(((h.weights == 1) | (h.weights == 0)).all()) for h in own) and rows.most_keys == 1:
-            gradient = _asking_gradient(probe, own[0])
+            gradient = _asking_gradient(probe, inside.get(name, model))
             said = "" if gradient is None else f"; the largest gradient of its projections is {gradient:.1g}"
             yield finding(
                 "one-key",
@@ -343,9 +354,9 @@ def _heard(model: nn.Module, probe: Probe, *, cut: bool) -> Iterator[Finding]:
             yield from judged(rows, name)
 
 
-def _asking_gradient(probe: Probe, heard: Heard) -> float | None:
+def _asking_gradient(probe: Probe, attention: nn.Module) -> float | None:
     """The largest gradient in the projections of queries and keys; None where they do not learn."""
-    learns = [p for p in heard.asking if p.requires_grad]
+    learns = [p for p in _asking(attention) if p.requires_grad]
     answer = probe.traced(probe.batch) if learns else None
     if answer is None or not answer.requires_grad:
         return None
@@ -354,3 +365,12 @@ def _asking_gradient(probe: Probe, heard: Heard) -> float | None:
         gradients = torch.autograd.grad((answer * weight).sum(), learns, allow_unused=True)
     parts = [g[: 2 * g.shape[1]] if len(learns) == 1 else g for g in gradients if g is not None]  # q and k, not v
     return max((float(g.abs().max()) for g in parts), default=0.0)
+
+
+def _asking(attention: nn.Module) -> tuple[Tensor, ...]:
+    if isinstance(attention, Attention):
+        return attention.q_proj.weight, attention.k_proj.weight
+    if not isinstance(attention, nn.MultiheadAttention):
+        return ()
+    joined = attention.in_proj_weight
+    return (attention.q_proj_weight, attention.k_proj_weight) if joined is None else (joined,)
