@@ -27,7 +27,7 @@ from intermodal.explain.coalitions import Coalitions, play
 from intermodal.explain.curves import deletion_curves
 from intermodal.explain.looking import attention_shares
 from intermodal.explain.randomising import model_randomisation
-from intermodal.explain.shapley import interactions_of, values_of
+from intermodal.explain.shapley_values import interactions_of, values_of
 from intermodal.explain.shuffling import attention_permutation, uniform_attention
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed

@@ -21,7 +21,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize(
     "before",
-    ["import intermodal.explain.shapley", "import intermodal.learn.estimators", "from intermodal import nn", ""],
+    ["import intermodal.explain.shapley_values", "import intermodal.learn.estimators", "from intermodal import nn", ""],
 )
 def test_explain_can_be_called_in_any_order_of_imports(before: str) -> None:
     code = f"{before}\nimport intermodal as im\nassert callable(im.explain) and callable(im.compare), im.explain"

@@ -25,6 +25,8 @@ _LAZY = {
     "load": "learn.saving",
     "read": "data.reading",
     "Explanation": "explain.explaining",
+    "lint": "explain.linting",
+    "diagnose": "explain.diagnosing",
     "Trace": "explain.trace",
     "trace": "explain.trace",
 }
@@ -46,7 +48,9 @@ __all__ = [
     "causal_keep",
     "compare",
     "datasets",
+    "diagnose",
     "explain",
+    "lint",
     "load",
     "nn",
     "read",
@@ -60,8 +64,10 @@ if TYPE_CHECKING:
     from intermodal.data import digits as datasets
     from intermodal.data.reading import read as read
     from intermodal.data.samples import Samples as Samples
+    from intermodal.explain.diagnosing import diagnose as diagnose
     from intermodal.explain.explaining import Explanation as Explanation
     from intermodal.explain.explaining import explain as explain
+    from intermodal.explain.linting import lint as lint
     from intermodal.explain.trace import Trace as Trace
     from intermodal.explain.trace import trace as trace
     from intermodal.learn.compare import compare as compare

@@ -19,7 +19,12 @@ def test_it_writes_the_page_and_says_where(typed, films, model, tmp_path) -> Non
     assert done.code == 0, done.err
     page = (tmp_path / "why.html").read_text("utf-8")
     assert 'the report is in "why.html"' in done.err
-    for words in ("What moved the prediction", "When does text look at video?", "One query, worked out", "What was missing"):
+    for words in (
+        "What moved the prediction",
+        "When does text look at video?",
+        "One query, worked out",
+        "What was missing",
+    ):
         assert words in page
     assert (tmp_path / "why.html").stat().st_size < 1_000_000
     again = typed("explain", model, films, "-o", "why.html")

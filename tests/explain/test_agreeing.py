@@ -8,7 +8,7 @@ from scipy import stats
 
 from intermodal.errors import InputError
 from intermodal.explain.agreeing import agreement
-from intermodal.explain.attention_map import attention_map
+from intermodal.explain.attention_maps import attention_map
 from intermodal.explain.looking import EVEN, attention_shares, may_choose
 from intermodal.learn.estimators import FusionRegressor
 from intermodal.spec import Spec

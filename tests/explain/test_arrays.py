@@ -12,7 +12,7 @@ from torch import nn
 
 from intermodal.errors import DataWarning, InputError
 from intermodal.explain.arrays import GivenMap, from_arrays
-from intermodal.explain.attention_map import AttentionMap
+from intermodal.explain.attention_maps import AttentionMap
 from intermodal.explain.capturing import capture
 from intermodal.explain.segments import read_segments
 from intermodal.explain.suspecting import softened_twice

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from intermodal.errors import InputError
-from intermodal.explain.attention_map import attention_map, attention_of
+from intermodal.explain.attention_maps import attention_map, attention_of
 from intermodal.explain.choosing import Chosen, chosen_samples
 from intermodal.nn import FusionNetwork
 

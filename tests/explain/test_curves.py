@@ -17,7 +17,7 @@ from intermodal.explain.erasing import eraser
 from intermodal.explain.flipping import _turned as turned
 from intermodal.explain.flipping import ranking_flips
 from intermodal.explain.ranks import mean_and_error, ranked, sample_spearman, spearman
-from intermodal.explain.shapley import values_of
+from intermodal.explain.shapley_values import values_of
 
 
 def game(v: Any, present: Any = None, **options: Any) -> Coalitions:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.explain.attention_map import attention_map
+from intermodal.explain.attention_maps import attention_map
 from intermodal.explain.diagnosing import diagnose, examine, never_better, spread
 from intermodal.explain.findings import Finding
 from intermodal.explain.observing import observe
-from intermodal.explain.shapley import shapley
+from intermodal.explain.shapley_values import shapley
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.nn.fused import Fused

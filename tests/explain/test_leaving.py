@@ -15,7 +15,7 @@ from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError
 from intermodal.explain.coalitions import play
 from intermodal.explain.leaving import leave_one_out, left_out_of, permutation_importance
-from intermodal.explain.shapley import shapley_of
+from intermodal.explain.shapley_values import shapley_of
 from intermodal.learn.estimators import FusionClassifier
 from intermodal.learn.feed import Feed
 

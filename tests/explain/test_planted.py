@@ -18,7 +18,7 @@ from intermodal.explain.curves import deletion_curves
 from intermodal.explain.erasing import eraser
 from intermodal.explain.looking import attention_shares
 from intermodal.explain.sensitivity import infidelity
-from intermodal.explain.shapley import interactions_of, values_of
+from intermodal.explain.shapley_values import interactions_of, values_of
 from intermodal.explain.shuffling import attention_permutation, uniform_attention
 from intermodal.explain.timing import timeline
 from intermodal.learn.estimators import FusionRegressor

@@ -14,7 +14,7 @@ from intermodal.explain.randomising import BY_DESIGN, Randomised, data_randomisa
 from intermodal.explain.randomising import _redraw as redraw
 from intermodal.explain.randomising import _stages as stages_of
 from intermodal.explain.refitting import refitted
-from intermodal.explain.shapley import shapley
+from intermodal.explain.shapley_values import shapley
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel

@@ -13,7 +13,7 @@ from intermodal.data.batching import batch
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.explain import flowing
-from intermodal.explain.attention_map import AttentionMap
+from intermodal.explain.attention_maps import AttentionMap
 from intermodal.explain.flowing import flow
 from intermodal.explain.rolling import rollout, rollout_of
 from intermodal.explain.tallying import Tally

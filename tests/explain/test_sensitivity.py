@@ -20,7 +20,7 @@ from intermodal.explain.sensitivity import (
     infidelity,
     max_sensitivity,
 )
-from intermodal.explain.shapley import shapley, values_of
+from intermodal.explain.shapley_values import shapley, values_of
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 
 N = 29

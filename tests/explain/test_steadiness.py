@@ -8,9 +8,9 @@ import pytest
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.explain.attention_map import attention_map
+from intermodal.explain.attention_maps import attention_map
 from intermodal.explain.looking import EVEN
-from intermodal.explain.shapley import shapley
+from intermodal.explain.shapley_values import shapley
 from intermodal.explain.steadiness import SeedVariance, seed_variance
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 

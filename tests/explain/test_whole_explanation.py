@@ -8,11 +8,11 @@ import pytest
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.explain.attention_map import attention_map, attention_of
+from intermodal.explain.attention_maps import attention_map, attention_of
 from intermodal.explain.coalitions import play
 from intermodal.explain.explaining import Explanation, explain, known_target
 from intermodal.explain.leaving import leave_one_out
-from intermodal.explain.shapley import shapley
+from intermodal.explain.shapley_values import shapley
 from intermodal.explain.showing import losses_of
 from intermodal.explain.shuffling import uniform_attention
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor

@@ -4,22 +4,7 @@ One table a room. Each group names a file under src/intermodal and the tests to 
 it stands, and the text with the fault. The text must stand in the file exactly once.
 """
 
-from typing import NamedTuple
-
-
-class Fault(NamedTuple):
-    """One planted slip."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: str
-
-
-def _group(file: str, tests: str, *rows: tuple[str, str, str]) -> list[Fault]:
-    return [Fault(name, file, old, new, tests) for name, old, new in rows]
-
+from fault import group as _group
 
 SPEC = [
     *_group(
@@ -202,7 +187,7 @@ NN = [
             "return weights",
         ),
         ("no residual around the attention", "x = x + self.dropout(received)", "x = self.dropout(received)"),
-        ("no norm before the attention", "self._ask(self.norm_ask(x),", "self._ask(x,"),
+        ("no norm before the attention", "self._ask(self._project(self.norm_ask(x)),", "self._ask(self._project(x),"),
         (
             "contexts grouped by one name",
             "groups.setdefault(frozenset(edge.context_names), [])",
@@ -480,44 +465,20 @@ LEARN = [
 
 EXPLAIN = [
     *_group(
-        "explain/attention_map.py",
-        "tests/explain/test_attention_map.py",
+        "explain/attention_maps.py",
+        "tests/explain/test_attention_maps.py",
         (
             "asking and asked are swapped",
             "mass[:, depth, :, at[asking], at[asked]] += share",
             "mass[:, depth, :, at[asked], at[asking]] += share",
         ),
         ("layers are added into the first", "mass[:, depth, :, at[asking]", "mass[:, 0, :, at[asking]"),
-        (
-            "absent tokens count as asking",
-            "tokens = asks.sum(2).clamp(min=1)",
-            "tokens = torch.full_like(asks.sum(2), asks.shape[2])",
-        ),
-        (
-            "edges of who had nothing to ask count",
-            "return (seen.amax(1) > 0).double()",
-            "return torch.ones(len(seen), dtype=torch.float64)",
-        ),
         ("edges are added up", "mass / edges.clamp(min=1)[:, None, None, :, None]", "mass"),
-        ("samples that did not ask count", "count += asked.double().sum(0)", "count += len(rows)"),
-        ("who asks nobody has zeros", "(total / n).masked_fill(nobody, torch.nan)", "total / n"),
-        ("only the last batch counts", "total = total + mass.sum(0)", "total = mass.sum(0)"),
-        (
-            "the deviation over heads too",
-            "squares + mass.mean((1, 2)).square().sum(0)",
-            "squares + mass.square().mean((1, 2)).sum(0)",
-        ),
-        ("the variance for the deviation", ".clamp(min=0).sqrt()", ".clamp(min=0)"),
         ("tokens read from the axis of members", "tokens.shape[-2] for", "tokens.shape[1] for"),
-        (
-            "columns in the order of writing",
-            "columns = [(n, w) for n, w in widths.items() if n in edge.context_names]",
-            "columns = [(n, widths[n]) for n in edge.context_names[::-1] if n in widths]",
-        ),
     ),
     *_group(
-        "explain/shapley.py",
-        "tests/explain/test_shapley.py",
+        "explain/shapley_values.py",
+        "tests/explain/test_shapley_values.py",
         (
             "weights of a subset are even",
             "share = factorial(size) * factorial(n - size - 1) / factorial(n)",
@@ -535,25 +496,6 @@ EXPLAIN = [
             "(v[s | 1 << i | 1 << j] - v[s | 1 << i] - v[s | 1 << j] + v[s])",
         ),
         ("interactions on one side", "            index[:, j, i] = index[:, i, j]\n", ""),
-        ("full and empty are swapped", "values_of(v), v[-1], v[0],", "values_of(v), v[0], v[-1],"),
-        (
-            "samples and subsets interleaved",
-            "torch.arange(subsets, device=device).repeat_interleave(n)",
-            "torch.arange(subsets, device=device).repeat(n)",
-        ),
-        (
-            "what is missing comes back",
-            "shown[name] = there.repeat(subsets, *(1,) * (there.ndim - 1)) & inside",
-            "shown[name] = inside.expand(-1, *there.shape[1:])",
-        ),
-        (
-            "an absent player is read by its own row",
-            "np.arange(subsets)[:, None] & there, ",
-            "np.arange(subsets)[:, None] | 0 * there, ",
-        ),
-        ("an eleventh modality passes", "if len(names) > MOST:", "if len(names) > MOST + 1:"),
-        ("a tenth is refused", "if len(names) > MOST:", "if len(names) >= MOST:"),
-        ("gradients are kept", "    with torch.no_grad():\n", "    with torch.enable_grad():\n"),
         ("the worth of probabilities is doubled", "size.sum(2) / 2 if", "size.sum(2) if"),
         ("signed values are averaged", "size = np.abs(self.values)", "size = self.values"),
         ("a share of nothing", "if total > 0 else None", "if total > 0 else 0.0"),
@@ -562,19 +504,6 @@ EXPLAIN = [
             "np.quantile(means, [0.025, 0.975], axis=0)",
             "np.quantile(size, [0.025, 0.975], axis=0)",
         ),
-    ),
-    *_group(
-        "explain/explaining.py",
-        "tests/explain/test_explaining.py",
-        ("who could not choose is told of", "n > 0 and name not in fixed for", "n > 0 for"),
-        ("rows of who asks nobody count", "chose = [n > 0 and name", "chose = [name"),
-        ("a joined side counts as fixed", "if widths and max(widths) == 1]", "if widths and min(widths) == 1]"),
-        ("who asks nobody is noted", "if widths and max(widths) == 1]", "if max(widths, default=1) == 1]"),
-        ("a single modality is noted", "or len(attended.names) < 2 else", "else"),
-        ("every modality is told of", "looked_at[i] > 3 * share and", ""),
-        ("a glance is told of", "and looked_at[i] > 0.05", ""),
-        ("the map lies on its side", "for row in self.attention.mean]", "for row in self.attention.mean.T]"),
-        ("the note is a warning", '"severity": "note"', '"severity": "warning"'),
     ),
 ]
 

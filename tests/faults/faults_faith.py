@@ -1,6 +1,6 @@
 """Faults in what judges explanations: curves, random models, dealt attention, seeds, infidelity, agreement."""
 
-from faults import _group
+from fault import group as _group
 
 _CURVES = "tests/explain/test_curves.py"
 _RANDOM = "tests/explain/test_randomising.py"

@@ -4,7 +4,7 @@ from fault import group as _group
 
 _ATTEND = "tests/test_attention.py"
 _NETWORK = "tests/nn/test_network.py"
-_MAP = "tests/explain/test_attention_map.py"
+_MAP = "tests/explain/test_attention_maps.py"
 _TIMING = "tests/explain/test_timing.py"
 _CHOOSING = "tests/explain/test_choosing.py"
 
@@ -91,7 +91,7 @@ FAULTS_MASS = [
         ),
     ),
     *_group(
-        "explain/attention_map.py",
+        "explain/attention_maps.py",
         _MAP,
         (
             "asking and asked are swapped",

@@ -1,6 +1,6 @@
 """The faults of the page: what a hand could slip into the report room and its script."""
 
-from faults import _group
+from fault import group as _group
 
 _J = "report/js/"
 

@@ -1,6 +1,6 @@
 """Faults in what warns: the detectors, the lint before training, and what fit keeps of them."""
 
-from faults import _group
+from fault import group as _group
 
 _WEIGHING = "tests/explain/test_weighing.py"
 _LINTING = "tests/explain/test_linting.py"

@@ -171,7 +171,7 @@ FAULTS_WORTH = [
     ),
     *_group(
         "explain/coalitions.py",
-        "tests/explain/test_shapley.py",
+        "tests/explain/test_shapley_values.py",
         ("an absent player is filled in", "[:, None] | ~there[:, bit]", "[:, None] | (~there[:, bit] & False)"),
         (
             "an absent player is read by its own row",
@@ -204,8 +204,8 @@ FAULTS_WORTH = [
         ("means are shared", "return rule in LOOKS_AWAY and", "return"),
     ),
     *_group(
-        "explain/shapley.py",
-        "tests/explain/test_shapley.py",
+        "explain/shapley_values.py",
+        "tests/explain/test_shapley_values.py",
         ("full and empty are swapped", "values, game.full, game.empty,", "values, game.empty, game.full,"),
         ("a reverse is not drawn", "[_walk(order), _walk(order[::-1])]", "[_walk(order), _walk(order)]"),
         ("steps go to the wrong players", "added[k][:, players] +=", "added[k][:, order] +="),
@@ -222,7 +222,7 @@ FAULTS_WORTH = [
     ),
     *_group(
         "explain/two_rules.py",
-        "tests/explain/test_shapley.py",
+        "tests/explain/test_shapley_values.py",
         ("ranks from below", "_ranks(-row) for row", "_ranks(row) for row"),
         ("equals share the first rank", "below + (equal + 1) / 2", "below + 1"),
         ("every flip is clear", "clear = bool(low[0] > 0 and high[1] < 0)", "clear = True"),

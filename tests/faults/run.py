@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from faults import FAULTS, Fault
+from every import FAULTS
+from fault import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,11 +1,14 @@
 """Every fault can still be planted: a table that went stale would catch nothing."""
 
-import runpy
+import sys
+from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src" / "intermodal"
-FAULTS = runpy.run_path(str(HERE / "faults.py"))["FAULTS"]
+sys.path.insert(0, str(HERE))  # as `python tests/faults/run.py` has it
+FAULTS = import_module("every").FAULTS
+sys.path.remove(str(HERE))
 
 
 def test_the_text_of_every_fault_stands_in_its_file_once() -> None:
@@ -17,7 +20,8 @@ def test_every_fault_changes_something_and_leaves_python() -> None:
     for fault in FAULTS:
         text = (SOURCE / fault.file).read_text("utf-8").replace(fault.old, fault.new)
         assert fault.old != fault.new
-        compile(text, fault.file, "exec")
+        if fault.file.endswith(".py"):
+            compile(text, fault.file, "exec")
 
 
 def test_every_fault_has_a_name_and_tests_that_exist() -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from intermodal.errors import DataWarning, InputError, did_you_mean
-from intermodal.explain.attention_map import AttentionMap
+from intermodal.explain.attention_maps import AttentionMap
 from intermodal.explain.capturing import Seen
 from intermodal.explain.provenance import Provenance
 from intermodal.explain.segments import read_segments

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from intermodal.errors import InputError
-from intermodal.explain.attention_map import AttentionMap, attention_map, masses
+from intermodal.explain.attention_maps import AttentionMap, attention_map, masses
 from intermodal.explain.opening import Opened, opened
 
 RANDOM, LOSS, UNLIKE, BROKEN = "random", "highest loss", "unlike the mean", "not a number"

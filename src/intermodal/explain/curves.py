@@ -16,7 +16,7 @@ import numpy as np
 
 from intermodal.errors import InputError, did_you_mean
 from intermodal.explain.ranks import SAME, mean_and_error
-from intermodal.explain.shapley import values_of
+from intermodal.explain.shapley_values import values_of
 
 if TYPE_CHECKING:
     from intermodal.explain.coalitions import Coalitions

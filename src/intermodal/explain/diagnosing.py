@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from intermodal.errors import InputError
-from intermodal.explain.attention_map import attention_map
+from intermodal.explain.attention_maps import attention_map
 from intermodal.explain.capturing import capture
 from intermodal.explain.counting import weights_per_sample
 from intermodal.explain.findings import Finding, finding, worst_first
@@ -19,7 +19,7 @@ from intermodal.explain.observing import Observed, copied_keys, observe, often_m
 from intermodal.explain.probing import Probe, cut_off, differs_alone, in_eval_mode, looks_at_padding, samples_mix
 from intermodal.explain.reading_map import attended_but_unused, cannot_choose, even_by_construction
 from intermodal.explain.row_statistics import ENOUGH, EVEN, RowStatistics, judged, too_even
-from intermodal.explain.shapley import shapley as shapley_values
+from intermodal.explain.shapley_values import shapley as shapley_values
 from intermodal.nn.attention import Attention
 from intermodal.nn.network import FusionNetwork
 

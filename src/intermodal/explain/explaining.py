@@ -13,12 +13,12 @@ import torch
 
 from intermodal.errors import InputError
 from intermodal.explain.agreeing import Agreement, agreement
-from intermodal.explain.attention_map import AttentionMap, attention_map
+from intermodal.explain.attention_maps import AttentionMap, attention_map
 from intermodal.explain.coalitions import Coalitions, play
 from intermodal.explain.curves import Curves, deletion_curves
 from intermodal.explain.diagnosing import diagnose
 from intermodal.explain.looking import attention_shares
-from intermodal.explain.shapley import Shapley, shapley_of
+from intermodal.explain.shapley_values import Shapley, shapley_of
 from intermodal.explain.showing import Shown, show
 from intermodal.explain.shuffling import (
     AttentionPermutation,

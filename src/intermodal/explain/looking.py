@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from intermodal.explain.attention_map import modality_mass
+from intermodal.explain.attention_maps import modality_mass
 from intermodal.explain.explained import Explained
 from intermodal.spec import Spec
 

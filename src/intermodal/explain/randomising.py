@@ -21,7 +21,7 @@ from intermodal.explain.explained import Explained
 from intermodal.explain.looking import EVEN, attention_shares
 from intermodal.explain.ranks import sample_spearman
 from intermodal.explain.refitting import refitted, target_of
-from intermodal.explain.shapley import values_of
+from intermodal.explain.shapley_values import values_of
 from intermodal.explain.standing import StandIn, copy_of
 
 UNLIKE = 0.2

@@ -22,8 +22,8 @@ def attended_but_unused(attended: Any, worth: Any, spec: Spec) -> list[Finding]:
         spec: who asks whom, wildcards expanded.
 
     Example:
-        >>> from intermodal.explain.attention_map import AttentionMap
-        >>> from intermodal.explain.shapley import Shapley
+        >>> from intermodal.explain.attention_maps import AttentionMap
+        >>> from intermodal.explain.shapley_values import Shapley
         >>> names, zero = ("a", "b"), np.zeros(1)
         >>> looked = AttentionMap(names, np.array([[0.4, 0.6]] * 2), np.zeros((2, 2)), np.array([5, 5]), None)
         >>> worth = Shapley(names, np.array([[1.0, 0.0]]), zero + 1, zero, np.zeros((1, 2, 2)), 4)

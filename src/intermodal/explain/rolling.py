@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from intermodal.errors import InputError, did_you_mean
-from intermodal.explain.attention_map import AttentionMap
+from intermodal.explain.attention_maps import AttentionMap
 from intermodal.explain.joint import Graph, by_modality, joined, places_of, read_layers
 from intermodal.explain.provenance import Provenance
 from intermodal.explain.running import Run, runs

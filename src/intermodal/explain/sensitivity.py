@@ -16,7 +16,7 @@ from intermodal.data.batching import Batch
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import play
 from intermodal.explain.explained import Explained
-from intermodal.explain.shapley import values_of
+from intermodal.explain.shapley_values import values_of
 from intermodal.explain.standing import StandIn, copy_of
 
 if TYPE_CHECKING:

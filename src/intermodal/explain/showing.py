@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from intermodal.errors import InputError, did_you_mean
-from intermodal.explain.attention_map import AttentionMap, attention_of
+from intermodal.explain.attention_maps import AttentionMap, attention_of
+from intermodal.explain.by_hand import Worked, worked
 from intermodal.explain.choosing import RANDOM, Chosen, chosen_samples
-from intermodal.explain.shapley import Shapley
+from intermodal.explain.shapley_values import Shapley
 from intermodal.explain.timing import Timeline, timeline
-from intermodal.explain.worked import Worked, worked
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Edge
 

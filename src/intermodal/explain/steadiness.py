@@ -16,7 +16,7 @@ from intermodal.errors import InputError
 from intermodal.explain.coalitions import play
 from intermodal.explain.looking import EVEN, attention_shares
 from intermodal.explain.refitting import refitted, target_of
-from intermodal.explain.shapley import values_of
+from intermodal.explain.shapley_values import values_of
 
 
 @dataclass(frozen=True)

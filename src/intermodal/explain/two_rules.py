@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from intermodal.errors import InputError
-from intermodal.explain.shapley import Shapley, _resamples
+from intermodal.explain.shapley_values import Shapley, _resamples
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from intermodal.nn.encoders import Encoder
 from intermodal.nn.fused import Fused
 from intermodal.nn.layer import FusionLayer
 from intermodal.nn.network import FusionNetwork
+from intermodal.nn.shared_scores import attend_subsets
+from intermodal.nn.subsets import fuse_subsets
 from intermodal.nn.textbook import BidirectionalCrossAttention, CrossAttention, SelfAttentionFusion
 
 __all__ = [
@@ -16,4 +18,6 @@ __all__ = [
     "FusionLayer",
     "FusionNetwork",
     "SelfAttentionFusion",
+    "attend_subsets",
+    "fuse_subsets",
 ]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import play
-from intermodal.explain.shapley import MOST, Shapley, interactions_of, shapley, shapley_of, values_of
+from intermodal.explain.shapley_values import MOST, Shapley, interactions_of, shapley, shapley_of, values_of
 from intermodal.explain.two_rules import compare_rules
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from intermodal.data.batching import batch
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError, MaskError, ShapeError
-from intermodal.explain.attention_map import AttentionMap, attention_map, attention_of, modality_mass
+from intermodal.explain.attention_maps import AttentionMap, attention_map, attention_of, modality_mass
 from intermodal.learn.estimators import FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from intermodal.errors import InputError
-from intermodal.explain.worked import worked
+from intermodal.explain.by_hand import worked
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Edge
 

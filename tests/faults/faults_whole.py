@@ -1,0 +1,83 @@
+"""The faults of the one call that explains: what it gathers, which samples it shows, and how it lays them out."""
+
+from fault import group
+
+_WHOLE = "tests/explain/test_whole_explanation.py"
+
+FAULTS_WHOLE = [
+    *group(
+        "explain/explaining.py",
+        _WHOLE,
+        ("the second rule is the first", "removal=SECOND, of=of", "removal=game.removal, of=of"),
+        (
+            "attention is compared with signed values",
+            "agreement(looked_at, worth.moved,",
+            "agreement(looked_at, -worth.moved,",
+        ),
+        ("attention is no ranking", 'scores["attention"] = np', 'scores["looks"] = np'),
+        (
+            "the fingerprint is that of the names",
+            "name.encode() + value.detach()",
+            "name.encode() + 0 * value.detach()",
+        ),
+        ("a target with gaps is used", "return None if np.isnan(y).any() else y", "return y"),
+        ("a label that is unknown is used", "one is None or one != one for one", "one != one for one"),
+        ("progress counts from one", "done = iter(range(6))", "done = iter(range(1, 7))"),
+    ),
+    *group(
+        "explain/showing.py",
+        _WHOLE,
+        ("the loss of another class", "[place[label] for label in y.tolist()]]", "[0 for label in y.tolist()]]"),
+        ("the loss has the wrong sign", "return np.asarray(-np.log(", "return np.asarray(np.log("),
+        ("seconds of another sequence", "seconds=seconds.get(context),", "seconds=seconds.get(query),"),
+        ("time in tokens for all", "seconds=seconds.get(context),", "seconds=None,"),
+        (
+            "the mass of the first samples",
+            "attention_of(module, feed, rows),",
+            "attention_of(module, feed, range(len(rows))),",
+        ),
+        ("all are shown and something is left out", "if len(chosen) == n:", "if len(chosen) > n:"),
+    ),
+    *group(
+        "explain/reporting.py",
+        _WHOLE,
+        ("values of another sample", '"values": _known(w.values[row].reshape', '"values": _known(w.values[0].reshape'),
+        ("present is missing", "[not there for there in e.game.present", "[there for there in e.game.present"),
+        (
+            "interactions of the first class",
+            "largest = e.shapley.full.argmax(1)",
+            "largest = 0 * e.shapley.full.argmax(1)",
+        ),
+        ("interactions of nothing", "largest = e.shapley.full.argmax(1)", "largest = e.shapley.empty.argmax(1)"),
+        ("missing counts who is there", "[int(n) for n in (~there).sum(0)]", "[int(n) for n in there.sum(0)]"),
+        (
+            "heads are called by layer",
+            "for m in range(a.n_members)\n        for h in range(heads)",
+            "for h in range(heads)\n        for m in range(a.n_members)",
+        ),
+        ("a sentence leads nowhere", 'say("complete", exact, MOVED,', 'say("complete", exact, "",'),
+        ("probabilities are counted twice", "size.sum(2) / 2 if size.ndim", "size.sum(2) if size.ndim"),
+    ),
+    *group(
+        "explain/by_hand.py",
+        "tests/explain/test_by_hand.py",
+        ("the head of another member", "divmod(head, attention.n_heads)", "divmod(head, network.n_members)"),
+        ("keys are the queries", "t in ((q, 0), (k, 1), (v, 1))", "t in ((q, 0), (q, 1), (v, 1))"),
+        ("who is absent is looked at", "there[member, at[1]]", "there[member, at[1]] | True"),
+        ("the layer before", "for below in stack[:layer]:", "for below in stack[: layer - 1]:"),
+        ("the first edge whatever was asked", "if edge in (None, one) and", "if"),
+    ),
+    *group(
+        "cli/explaining.py",
+        "tests/cli/test_explaining.py",
+        (
+            "all rows are called test",
+            "rows, part = rows_of_part(samples, split)",
+            "rows, part = rows_of_part(samples, None)",
+        ),
+        ("no limit on the rows", "permutation(rows)[:most]", "permutation(rows)"),
+        ("the rule is forgotten", "removal=removal, of=of", "removal=None, of=of"),
+        ("the limit of the report is forgotten", "max_mb=max_mb)", "max_mb=25)"),
+        ("seconds below zero", "not 0 < lasting[name]", "not -9 < lasting[name]"),
+    ),
+]
