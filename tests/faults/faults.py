@@ -465,18 +465,6 @@ LEARN = [
 
 EXPLAIN = [
     *_group(
-        "explain/attention_maps.py",
-        "tests/explain/test_attention_maps.py",
-        (
-            "asking and asked are swapped",
-            "mass[:, depth, :, at[asking], at[asked]] += share",
-            "mass[:, depth, :, at[asked], at[asking]] += share",
-        ),
-        ("layers are added into the first", "mass[:, depth, :, at[asking]", "mass[:, 0, :, at[asking]"),
-        ("edges are added up", "mass / edges.clamp(min=1)[:, None, None, :, None]", "mass"),
-        ("tokens read from the axis of members", "tokens.shape[-2] for", "tokens.shape[1] for"),
-    ),
-    *_group(
         "explain/shapley_values.py",
         "tests/explain/test_shapley_values.py",
         (

@@ -62,7 +62,7 @@ FAULTS_WHOLE = [
         "explain/by_hand.py",
         "tests/explain/test_by_hand.py",
         ("the head of another member", "divmod(head, attention.n_heads)", "divmod(head, network.n_members)"),
-        ("keys are the queries", "t in ((q, 0), (k, 1), (v, 1))", "t in ((q, 0), (q, 1), (v, 1))"),
+        ("keys are the queries", "for t, side in ((q, 0), (k, 1), (v, 1))", "for t, side in ((q, 0), (q, 1), (v, 1))"),
         ("who is absent is looked at", "there[member, at[1]]", "there[member, at[1]] | True"),
         ("the layer before", "for below in stack[:layer]:", "for below in stack[: layer - 1]:"),
         ("the first edge whatever was asked", "if edge in (None, one) and", "if"),
