@@ -165,7 +165,7 @@ def test_one_modality_is_explained() -> None:
     alone = explain(model, {"text": X["text"]})
     validate(alone.to_report())
     assert alone.curves is None and alone.shapley.values.shape == (N, 1)
-    assert alone.agreement.text == "there is a single modality, so attention and worth have nothing to agree about"
+    assert alone.agreement.agrees is None and alone.agreement.spearman is None
 
 
 def test_samples_that_lack_everything_are_explained(model: FusionClassifier) -> None:

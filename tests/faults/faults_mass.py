@@ -53,14 +53,18 @@ FAULTS_MASS = [
         ("every key belongs to the first modality", "torch.full((width,), i, device", "torch.full((width,), 0, device"),
         (
             "an edge asks with the projection of another",
-            "self._attention(self.edges.index(edge))",
-            "self._attention(0)",
+            "self._heads(self.edges.index(edge), *sides)",
+            "self._heads(0, *sides)",
         ),
-        ("an edge asks without a norm", "q, k, _ = self._project(self.norm_ask(x))", "q, k, _ = self._project(x)"),
+        (
+            "an edge asks without a norm",
+            "_sides(self._project(self.norm_ask(x)), asking",
+            "_sides(self._project(x), asking",
+        ),
         (
             "an edge asks its own side",
-            "k = _take(k, _in_order(edge.context_names",
-            "k = _take(k, _in_order(edge.query_names",
+            "_in_order(edge.query_names, places), _in_order(edge.context_names, places)",
+            "_in_order(edge.query_names, places), _in_order(edge.query_names, places)",
         ),
     ),
     *_group(

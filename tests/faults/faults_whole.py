@@ -61,11 +61,12 @@ FAULTS_WHOLE = [
     *group(
         "explain/by_hand.py",
         "tests/explain/test_by_hand.py",
-        ("the head of another member", "divmod(head, attention.n_heads)", "divmod(head, network.n_members)"),
-        ("keys are the queries", "for t, side in ((q, 0), (k, 1), (v, 1))", "for t, side in ((q, 0), (q, 1), (v, 1))"),
-        ("who is absent is looked at", "there[member, at[1]]", "there[member, at[1]] | True"),
-        ("the layer before", "for below in stack[:layer]:", "for below in stack[: layer - 1]:"),
+        ("the head before", "(t[0, head] for t in", "(t[0, head - 1] for t in"),
+        ("keys are values", "(asking.q, asking.k, asking.v)", "(asking.q, asking.v, asking.v)"),
+        ("who is absent is looked at", "else asking.keep[0, 0, 0]", "else asking.keep[0, 0, 0] | True"),
+        ("the layer before", "edge=edge, layer=layer)\n    q", "edge=edge, layer=layer - 1)\n    q"),
         ("the first edge whatever was asked", "if edge in (None, one) and", "if"),
+        ("tokens count from zero", 'f"{name} {i + 1}"', 'f"{name} {i}"'),
     ),
     *group(
         "cli/explaining.py",

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from intermodal.errors import InputError
 from intermodal.explain.trace import Trace, trace
-from intermodal.nn.layer import FusionLayer
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Edge
 
@@ -89,15 +88,18 @@ def worked(
         if head is None:
             head = int((best.amax(1) if token is None else best[:, token]).argmax())
         token = int(best[head].argmax()) if token is None else token
-        asking, asked, (q, k, v), keep = _projected(network, x, present or {}, edge, layer, head)
+        asking = network.asking(x, present, edge=edge, layer=layer)
+    q, k, v = (t[0, head] for t in (asking.q, asking.k, asking.v))
+    keep = torch.ones(len(k), dtype=torch.bool) if asking.keep is None else asking.keep[0, 0, 0]
+    query = _token_names(asking.query)[token]
     row = trace(
         q[token].tolist(),
         k.tolist(),
         v.tolist(),
         keep=keep.tolist(),
-        names={"keys": asked, "queries": [asking[token]]},
+        names={"keys": _token_names(asking.context), "queries": [query]},
     )
-    return Worked(row, weights[head, token].double().cpu().numpy(), edge, asking[token], layer, head)
+    return Worked(row, weights[head, token].double().cpu().numpy(), edge, query, layer, head)
 
 
 def _first(weights: Mapping[Edge, Tensor], edge: Edge | None) -> Edge:
@@ -109,32 +111,7 @@ def _first(weights: Mapping[Edge, Tensor], edge: Edge | None) -> Edge:
     raise InputError(f"a row of attention is worked out where somebody asks, however: {who} in this sample")
 
 
-def _projected(
-    network: FusionNetwork, x: Mapping[str, Tensor], present: Mapping[str, Tensor], edge: Edge, layer: int, head: int
-) -> tuple[list[str], list[str], tuple[Tensor, Tensor, Tensor], Tensor]:
-    """Names of the tokens of both sides, their projections in one head (Q, d), (K, d), (K, d), and who is there."""
-    tokens, there, places = network._encode(x, present)
-    if network.n_members > 1:
-        tokens = (network.member_scale[:, None, None] * tokens).flatten(0, 1)
-        there = None if there is None else there.repeat(network.n_members, 1)
-    stack = cast(list[FusionLayer], list(network.layers))
-    for below in stack[:layer]:
-        tokens, _ = below(tokens, there, places)
-    own = stack[layer]
-    attention = own._attention(0 if own.tie else own.edges.index(edge))
-    member, head = divmod(head, attention.n_heads)
-    rows = {
-        side: [n for n in places if n in names] for side, names in enumerate((edge.query_names, edge.context_names))
-    }
-    at = {side: [i for n in names for i in range(places[n].start, places[n].stop)] for side, names in rows.items()}
-    normed = own.norm_ask(tokens[member : member + 1])
-    q, k, v = attention.q_proj(normed), attention.k_proj(normed), attention.v_proj(normed)
-    q, k, v = (attention.split(t)[0, head][at[side]] for t, side in ((q, 0), (k, 1), (v, 1)))
-    keep = torch.ones(len(k), dtype=torch.bool) if there is None else there[member, at[1]]
-    names = [[name for n in rows[side] for name in _token_names(n, places[n])] for side in (0, 1)]
-    return names[0], names[1], (q, k, v), keep
-
-
-def _token_names(name: str, place: slice) -> list[str]:
-    n = place.stop - place.start
-    return [name] if n == 1 else [f"{name} {i + 1}" for i in range(n)]
+def _token_names(places: Mapping[str, slice]) -> list[str]:
+    """What the tokens of one side are called: by the modality, and by their number where it has several."""
+    counts = {name: place.stop - place.start for name, place in places.items()}
+    return [name if n == 1 else f"{name} {i + 1}" for name, n in counts.items() for i in range(n)]

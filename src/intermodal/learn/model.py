@@ -68,7 +68,7 @@ class FusionModel(nn.Module):
         x: Mapping[str, Tensor],
         present: Mapping[str, Tensor] | None = None,
         *,
-        need_weights: bool | Literal["layers"] = False,
+        need_weights: bool | Literal["layers", "mass"] = False,
         straight: bool = True,
     ) -> Answer:
         """Answer a batch; `x`, `present` and `need_weights` as in `FusionNetwork`.

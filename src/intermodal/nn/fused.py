@@ -34,12 +34,13 @@ class Asking(NamedTuple):
     """What one edge asks with in one layer, before any softmax: `attend` or `mass` turns it into who looked where.
 
     Shape:
-        q (B, H, Q, D), k (B, H, K, D), keep (B, 1, 1, K) bool or None for all; the heads of all members are stacked,
-        member by member. query and context: name -> its place among the Q queries and the K keys.
+        q (B, H, Q, D), k and v (B, H, K, D), keep (B, 1, 1, K) bool or None for all; the heads of all members are
+        stacked, member by member. query and context: name -> its place among the Q queries and the K keys.
     """
 
     q: Tensor
     k: Tensor
+    v: Tensor
     keep: Tensor | None
     query: dict[str, slice]
     context: dict[str, slice]

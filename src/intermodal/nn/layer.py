@@ -84,19 +84,16 @@ class FusionLayer(nn.Module):
         x = x + self.dropout(self.feed(self.norm_feed(x)))
         return x, {e: weights[e] for e in self.edges if e in weights}
 
-    def queries_and_keys(self, x: Tensor, places: Places, edge: Edge) -> tuple[Tensor, Tensor]:
+    def asking(self, x: Tensor, places: Places, edge: Edge) -> tuple[Tensor, Tensor, Tensor]:
         """Return what an edge asks with and is answered by, before any softmax.
 
         Shape:
-            x (B, S, d), as `forward` takes it -> q (B, H, Q, D), k (B, H, K, D); tokens in the order of the sequence.
+            x (B, S, d), as `forward` takes it -> q (B, H, Q, D), k and v (B, H, K, D); tokens in the order of the
+            sequence.
         """
-        attention = self._attention(self.edges.index(edge))
-        q, k, _ = self._project(self.norm_ask(x))
-        q = _take(q, _in_order(edge.query_names, places), places)
-        k = _take(k, _in_order(edge.context_names, places), places)
-        if not self.tie:
-            q, k = attention.q_proj(q.contiguous()), attention.k_proj(k.contiguous())
-        return attention.split(q), attention.split(k)
+        asking, asked = _in_order(edge.query_names, places), _in_order(edge.context_names, places)
+        sides = _sides(self._project(self.norm_ask(x)), asking, asked, places)
+        return self._heads(self.edges.index(edge), *sides)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, S, d) of all tokens; without `tie` each edge projects for itself."""
@@ -122,7 +119,7 @@ class FusionLayer(nn.Module):
             asked = _in_order(group[0].context_names, places)
             if not asking or not asked:
                 continue
-            q, k, v = (_take(t, names, places) for t, names in zip(projected, (asking, asked, asked), strict=True))
+            q, k, v = _sides(projected, asking, asked, places)
             there = None if present is None else _take(present, asked, places)
             widths = [_size(places[name]) for name in asked]
             answer, some, seen = self._answer(i, q, k, v, there, widths, need_weights)
@@ -150,10 +147,7 @@ class FusionLayer(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """One context answers: (B, Q, d), which samples got an answer (B, 1, 1), and the weights or the mass."""
         attention = self._attention(i)
-        if not self.tie:  # a linear layer on a slice that is not contiguous falls back to many small products
-            q, k, v = (t.contiguous() for t in (q, k, v))
-            q, k, v = attention.q_proj(q), attention.k_proj(k), attention.v_proj(v)
-        q, k, v = attention.split(q), attention.split(k), attention.split(v)
+        q, k, v = self._heads(i, q, k, v)
         keep = None if there is None else there[:, None, None]
         heads, seen = attend_unchecked(q, k, v, keep=keep, need_weights=need_weights is True)
         if need_weights == "mass":  # asked apart: the answer itself comes out as if nobody had wanted to know
@@ -161,6 +155,14 @@ class FusionLayer(nn.Module):
         some = q.new_ones(len(q), 1, 1) if there is None else there.any(1)[:, None, None].to(q.dtype)
         answer = attention.merge(heads)
         return answer if self.tie else attention.out_proj(answer) * some, some, seen
+
+    def _heads(self, i: int, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of every head, (B, H, T, D); without `tie` they are projected here."""
+        attention = self._attention(i)
+        if not self.tie:  # a linear layer on a slice that is not contiguous falls back to many small products
+            q, k, v = (t.contiguous() for t in (q, k, v))
+            q, k, v = attention.q_proj(q), attention.k_proj(k), attention.v_proj(v)
+        return attention.split(q), attention.split(k), attention.split(v)
 
     def _attention(self, i: int) -> Attention:
         attention = self.attention[0 if self.tie else i]
@@ -178,6 +180,14 @@ def _by_context(edges: Sequence[Edge]) -> list[list[Edge]]:
 def _in_order(names: Sequence[str], places: Places) -> list[str]:
     """The names that have a place, in the order of the sequence, whatever the order of writing."""
     return [name for name in places if name in names]
+
+
+def _sides(
+    projected: tuple[Tensor, Tensor, Tensor], asking: Sequence[str], asked: Sequence[str], places: Places
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The queries of those who ask, the keys and values of those who are asked."""
+    q, k, v = (_take(t, names, places) for t, names in zip(projected, (asking, asked, asked), strict=True))
+    return q, k, v
 
 
 def _size(place: slice) -> int:

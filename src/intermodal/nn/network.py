@@ -204,7 +204,7 @@ class FusionNetwork(nn.Module):
             layer: which layer, counted from 0; -1 is the last.
 
         Returns:
-            Queries and keys of every head, and where each modality lies among them. A modality of the edge that
+            Queries, keys and values of every head, and where each modality lies among them. A modality of the edge that
             was left out has no place.
 
         Raises:
@@ -234,10 +234,11 @@ class FusionNetwork(nn.Module):
         for module in before:
             tokens, _ = module(tokens, there, places)
         assert isinstance(last, FusionLayer)
-        q, k = last.queries_and_keys(tokens, places, edge)
+        q, k, v = (self._by_head(t, batch) for t in last.asking(tokens, places, edge))
         return Asking(
-            self._by_head(q, batch),
-            self._by_head(k, batch),
+            q,
+            k,
+            v,
             None if keys is None else keys[:, None, None],
             _within(edge.query_names, places),
             _within(edge.context_names, places),
