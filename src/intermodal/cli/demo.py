@@ -197,7 +197,7 @@ class _Tour:
             f"{worth.evaluations} subsets of the modalities."
         )
         kept = explanation.to_report()["blocks"]
-        told = [block for block in explanation.to_report(brief=True)["blocks"] if block["kind"] != "facts"]
+        told = explanation.to_report(brief=True)["blocks"]
         self._tell("5. Who asked whom, and what was it worth?", words, told, kept)
 
     def leave(self) -> None:
