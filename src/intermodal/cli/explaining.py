@@ -47,7 +47,7 @@ def explain(
     """Show who attended to whom, what each modality was worth, and whether the two agree.
 
     \b
-    $ intermodal explain intermodal-demo/model intermodal-demo/digits6.parquet -o why.html
+    $ intermodal explain intermodal-demo/model intermodal-demo/digits6.parquet
     ── What each modality was worth
     name  value    low   high  0.00                                0.36
     ────  ─────  ─────  ─────  ────────────────────────────────────────
