@@ -156,7 +156,7 @@ FAULTS_FAITH = [
         "explain/agreeing.py",
         _AGREED,
         ("signed worth cancels", "worth = np.abs(np.asarray(worth", "worth = (np.asarray(worth"),
-        ("a hair of attention is told", "and looked >= NOTICED", ""),
+        ("a hair of attention is told", " & (attention >= NOTICED)", ""),
         (
             "nearly even attention has a first",
             "np.ptp(attention) <= NEARLY_EVEN / len(names)",
@@ -167,11 +167,11 @@ FAULTS_FAITH = [
             "return False if self.unused else self.same_first",
             "return self.same_first",
         ),
-        ("NaN rows are averaged", "attention[known].mean(0)", "np.nan_to_num(attention).mean(0)"),
     ),
     *_group(
         "explain/looking.py",
         _AGREED,
+        ("NaN rows are averaged", "shares[known].mean(0)", "np.nan_to_num(shares).mean(0)"),
         ("who cannot choose counts", "(asked & chooses).double()", "asked.double()"),
         ("an edge that asks one is a choice", "len(e.context_names) > 1", "len(e.context_names) > 0"),
     ),

@@ -130,9 +130,9 @@ FAULTS_WARNINGS = [
     *_group(
         "explain/reading_map.py",
         _DIAGNOSING,
-        ("who cannot choose counts", "n > 0 and name not in fixed for", "n > 0 for"),
-        ("worth is compared the other way", "looked_at[i] > _TIMES * share", "share > _TIMES * looked_at[i]"),
-        ("one that can choose is fixed", "widths and max(widths) == 1", "widths and min(widths) == 1"),
+        ("who cannot choose counts", "n > 0 and name in choosing for", "n > 0 for"),
+        ("worth is compared the other way", "unused(looked_at, shares)", "unused(shares, looked_at)"),
+        ("one that can choose is fixed", "name in ask and name not in choosing", "name in ask"),
     ),
     *_group(
         "learn/estimators.py",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from intermodal.errors import InputError
-from intermodal.explain.looking import EVEN
+from intermodal.explain.looking import EVEN, mean_shares
 from intermodal.explain.ranks import SAME, spearman
 
 UNUSED = 3.0
@@ -105,9 +105,7 @@ def agreement(attention: np.ndarray | None, worth: np.ndarray, *, names: Sequenc
     worth = worth.mean(0) if worth.ndim == 2 else worth
     if attention is not None:
         attention = np.asarray(attention, dtype=np.float64)
-        if attention.ndim == 2:
-            known = ~np.isnan(attention).any(1)
-            attention = attention[known].mean(0) if known.any() else None
+        attention = mean_shares(attention) if attention.ndim == 2 else attention
     for what, given in (("attention", attention), ("worth", worth)):
         if given is not None and given.shape != (len(names),):
             raise InputError(f"{what} has one share for each of {len(names)} modalities, however: {given.shape}")
@@ -116,10 +114,20 @@ def agreement(attention: np.ndarray | None, worth: np.ndarray, *, names: Sequenc
     if attention is None or shares is None or len(names) < 2:
         return Agreement(names, attention, shares, None, None, ())
     even = np.ptp(attention) <= NEARLY_EVEN / len(names) or np.ptp(shares) <= 1e3 * SAME
-    unused = tuple(
-        name
-        for name, looked, worthy in zip(names, attention, shares, strict=True)
-        if looked > UNUSED * worthy and looked >= NOTICED
-    )
     same = None if even else bool(attention.argmax() == shares.argmax())
-    return Agreement(names, attention, shares, spearman(attention, shares), same, unused)
+    neglected = tuple(names[i] for i in unused(attention, shares))
+    return Agreement(names, attention, shares, spearman(attention, shares), same, neglected)
+
+
+def unused(attention: np.ndarray, worth: np.ndarray) -> list[int]:
+    """Return the places of the modalities that got a large share of attention and hold little of the worth.
+
+    Args:
+        attention: (M,) shares.
+        worth: (M,) shares.
+
+    Example:
+        >>> unused(np.array([0.5, 0.3, 0.2]), np.array([0.01, 0.6, 0.39]))
+        [0]
+    """
+    return np.flatnonzero((attention > UNUSED * worth) & (attention >= NOTICED)).tolist()

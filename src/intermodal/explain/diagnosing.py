@@ -15,9 +15,10 @@ from intermodal.explain.capturing import capture
 from intermodal.explain.counting import weights_per_sample
 from intermodal.explain.findings import Finding, finding, worst_first
 from intermodal.explain.linting import edges_with_one_key
+from intermodal.explain.looking import may_choose
 from intermodal.explain.observing import Observed, copied_keys, observe, often_missing
 from intermodal.explain.probing import Probe, cut_off, differs_alone, in_eval_mode, looks_at_padding, samples_mix
-from intermodal.explain.reading_map import attended_but_unused, cannot_choose, even_by_construction
+from intermodal.explain.reading_map import attended_but_unused, even_by_construction
 from intermodal.explain.row_statistics import ENOUGH, EVEN, RowStatistics, judged, too_even
 from intermodal.explain.shapley_values import shapley as shapley_values
 from intermodal.nn.attention import Attention
@@ -94,7 +95,7 @@ def _fitted(model: Any, X: Any, y: Any, attention: Any, shapley: Any, n: int) ->
     if y is not None and len(y) != len(feed):
         raise InputError(f"y holds one target for each sample, however: {len(y)=}, and X holds {len(feed)}")
     found = [] if y is None else list(_predicts_nothing(model, X, y))
-    if spec.edges and len(cannot_choose(names, spec)) < len(names) and len(names) <= MOST_PLAYERS:
+    if may_choose(names, spec) and len(names) <= MOST_PLAYERS:
         part = _Part(feed, rows)
         attention = attention_map(module, part) if attention is None else attention
         shapley = shapley_values(_Prepared(module, part, model.to_prediction), None) if shapley is None else shapley

@@ -58,6 +58,17 @@ def attention_shares(model: Explained, X: Any, *, batch_size: int = 256) -> np.n
     return np.concatenate(parts)
 
 
+def mean_shares(shares: np.ndarray) -> np.ndarray | None:
+    """Average the shares of samples, (N, M) -> (M,), over those in which anybody asked; None where nobody did.
+
+    Example:
+        >>> mean_shares(np.array([[0.25, 0.75], [np.nan, np.nan], [0.75, 0.25]]))
+        array([0.5, 0.5])
+    """
+    known = ~np.isnan(shares).any(1)
+    return np.asarray(shares[known].mean(0)) if known.any() else None
+
+
 def may_choose(names: tuple[str, ...], spec: Spec) -> list[str]:
     """Return the modalities with an edge that asks several modalities at once.
 

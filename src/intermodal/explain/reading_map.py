@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from intermodal.explain.findings import Finding, finding
+from intermodal.explain.agreeing import unused
+from intermodal.explain.findings import Finding, finding, quoted
+from intermodal.explain.looking import may_choose
 from intermodal.spec import Spec
-
-_TIMES, _LEAST = 3.0, 0.05
-"""Attention so many times the worth, and at least this share, tells another story than the worth."""
 
 
 def attended_but_unused(attended: Any, worth: Any, spec: Spec) -> list[Finding]:
@@ -32,26 +31,24 @@ def attended_but_unused(attended: Any, worth: Any, spec: Spec) -> list[Finding]:
     """
     if attended.mean is None:
         return []
-    fixed = cannot_choose(attended.names, spec)
-    chose = [n > 0 and name not in fixed for name, n in zip(attended.names, attended.count, strict=True)]
-    if not any(chose):
+    choosing = may_choose(attended.names, spec)
+    chose = [n > 0 and name in choosing for name, n in zip(attended.names, attended.count, strict=True)]
+    size = worth.moved.mean(0)
+    if not any(chose) or not size.any():
         return []
-    found = []
     # A modality that few samples have asks seldom: its row counts for as many samples as it asked in.
     looked_at = np.average(attended.mean[chose], axis=0, weights=np.asarray(attended.count)[chose])
-    for i, row in enumerate(worth.worth()):
-        share = row["share"]
-        if share is not None and looked_at[i] > _TIMES * share and looked_at[i] > _LEAST:
-            found.append(
-                finding(
-                    "attended-but-unused",
-                    f'attention and worth disagree: "{row["name"]}" got {looked_at[i]:.0%} of the attention '
-                    f"and {share:.0%} of the worth",
-                    attention=float(looked_at[i]),
-                    worth=share,
-                )
-            )
-    return found
+    shares = size / size.sum()
+    return [
+        finding(
+            "attended-but-unused",
+            f'attention and worth disagree: "{worth.names[i]}" got {looked_at[i]:.0%} of the attention '
+            f"and {shares[i]:.0%} of the worth",
+            attention=float(looked_at[i]),
+            worth=float(shares[i]),
+        )
+        for i in unused(looked_at, shares)
+    ]
 
 
 def even_by_construction(names: tuple[str, ...], spec: Spec) -> list[Finding]:
@@ -65,26 +62,15 @@ def even_by_construction(names: tuple[str, ...], spec: Spec) -> list[Finding]:
         >>> len(even_by_construction(("a", "b"), Spec.parse("a <-> b")))
         1
     """
-    fixed = cannot_choose(names, spec) if len(names) > 1 else []
-    if not fixed:
+    ask, choosing = {name for edge in spec.edges for name in edge.query_names}, may_choose(names, spec)
+    fixed = [name for name in names if name in ask and name not in choosing]
+    if not fixed or len(names) < 2:
         return []
-    who = ", ".join(f'"{name}"' for name in fixed)
     return [
         finding(
             "even-by-construction",
-            f"the shares in the row of {who} are even by construction: every edge from there asks a single "
+            f"the shares in the row of {quoted(fixed)} are even by construction: every edge from there asks a single "
             "modality, so attention chooses among its tokens and not between modalities",
             rows=len(fixed),
         )
     ]
-
-
-def cannot_choose(names: tuple[str, ...], spec: Spec) -> list[str]:
-    """Return the modalities that ask, and whose every edge asks a single modality.
-
-    Example:
-        >>> cannot_choose(("a", "b"), Spec.parse("a -> b, b -> [a b]"))
-        ['a']
-    """
-    asked = {name: [len(e.context_names) for e in spec.edges if name in e.query_names] for name in names}
-    return [name for name, widths in asked.items() if widths and max(widths) == 1]

@@ -14,7 +14,7 @@ import numpy as np
 
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import play
-from intermodal.explain.looking import EVEN, attention_shares
+from intermodal.explain.looking import EVEN, attention_shares, mean_shares
 from intermodal.explain.refitting import refitted, target_of
 from intermodal.explain.shapley_values import values_of
 
@@ -160,8 +160,7 @@ def _over(models: list[Any], X: Any, removal: str | None, batch_size: int) -> Se
         size = (size.sum(2) if size.ndim == 3 else size).mean(0)
         worth.append(size / size.sum() if size.sum() > 0 else np.full(len(size), np.nan))
         looked = attention_shares(model, X)
-        known = None if looked is None else looked[~np.isnan(looked).any(1)]
-        attention.append(None if known is None or not len(known) else known.mean(0))
+        attention.append(None if looked is None else mean_shares(looked))
     assert names is not None
     there = [a for a in attention if a is not None]
     return SeedVariance(names, np.array(worth), np.array(there) if len(there) == len(models) else None)
