@@ -22,6 +22,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from intermodal.data.samples import Samples
 from intermodal.errors import AttentionWarning, DataError, InputError
 from intermodal.learn import losses
+from intermodal.learn.building import build, strides
 from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
 from intermodal.learn.loop import Plan, train
@@ -32,8 +33,6 @@ from intermodal.learn.threads import one_thread
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Spec
 
-TOKENS = 32
-"""Tokens that `stride="auto"` leaves of a sequence of median length."""
 LOOKED_AT = 256
 """Training rows, at most, on which `fit` looks for what is odd about the attention."""
 
@@ -121,7 +120,7 @@ class _FusionEstimator(BaseEstimator):
         self.names_ = samples.names
         self.target_ = samples.target
         self.preprocessor_ = Preprocessor.fit(samples[learn], weight[learn])
-        self.stride_ = _strides(samples) if self.stride == "auto" else self.stride
+        self.stride_ = strides(samples) if self.stride == "auto" else self.stride
         self.spec_ = Spec.parse(self.fusion, self.names_)
         scaled = self.preprocessor_.apply(samples)
         feed = Feed(scaled, device=device)
@@ -173,37 +172,7 @@ class _FusionEstimator(BaseEstimator):
 
     def _build(self, n_outputs: int) -> FusionModel:
         """Build the model for the modalities that were seen."""
-        scalings = self.preprocessor_.scalings
-        sequences = [n for n, s in scalings.items() if s.kind == "sequence"]
-        n_tokens: int | dict[str, int] | Mapping[str, int]
-        if self.n_tokens == "auto":
-            several = max(2, min(4, 8 // len(scalings)))
-            n_tokens = {n: 1 if n in sequences else several for n in scalings}
-        elif isinstance(self.n_tokens, int):
-            n_tokens = {n: 1 if n in sequences else self.n_tokens for n in scalings}
-        else:
-            n_tokens = self.n_tokens
-        encoder = self.encoder
-        if encoder == "auto":
-            encoder = {n: "conv" if n in sequences else "linear" for n in scalings}
-        elif isinstance(encoder, str):
-            encoder = {n: encoder if n in sequences else "linear" for n in scalings}
-        network = FusionNetwork(
-            self.spec_,
-            {n: s.width for n, s in scalings.items()},
-            d_model=self.d_model,
-            n_heads=self.n_heads,
-            n_layers=self.n_layers,
-            n_tokens=n_tokens,
-            encoder=encoder,
-            stride=self.stride_,
-            pool=self.pool,
-            missing=self.missing,
-            modality_dropout=self.modality_dropout if len(scalings) > 1 else 0.0,
-            dropout=self.dropout,
-            n_members=self.n_members,
-        )
-        return FusionModel(network, n_outputs, dropout=self.dropout)
+        return build(self, self.preprocessor_.scalings, self.spec_, self.stride_, n_outputs)
 
     def _plan(self, n: int) -> Plan:
         size = (
@@ -314,7 +283,7 @@ class _FusionEstimator(BaseEstimator):
         samples = Samples.of(X, nan="impute")
         twin.names_ = samples.names
         twin.preprocessor_ = Preprocessor.fit(samples)
-        twin.stride_ = _strides(samples) if self.stride == "auto" else self.stride
+        twin.stride_ = strides(samples) if self.stride == "auto" else self.stride
         twin.spec_ = Spec.parse(self.fusion, samples.names)
         return twin._drawn(1), twin.preprocessor_.apply(samples)
 
@@ -536,16 +505,6 @@ def _own_rows(samples: Samples) -> np.ndarray:
     if samples.split is None or (samples.split == "test").all():
         return np.arange(len(samples))
     return np.flatnonzero(samples.split != "test")
-
-
-def _strides(samples: Samples) -> dict[str, int]:
-    """Name -> tokens to join, so that about `TOKENS` remain of a sequence of median length."""
-    strides = {}
-    for modality in map(samples.modality, samples.names):
-        lengths = modality.lengths[modality.present]
-        median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
-        strides[modality.name] = max(1, round(median / TOKENS))
-    return strides
 
 
 def _dtype(target: np.ndarray) -> torch.dtype:

@@ -1,0 +1,89 @@
+"""From an estimator's parameters to a model for the modalities that were seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intermodal.data.samples import Samples
+from intermodal.learn.model import FusionModel
+from intermodal.learn.preprocess import Scaling
+from intermodal.nn.network import FusionNetwork
+from intermodal.spec import Spec
+
+TOKENS = 32
+"""Tokens that `stride="auto"` leaves of a sequence of median length."""
+
+
+def build(
+    settings: Any, scalings: Mapping[str, Scaling], spec: Spec, stride: int | Mapping[str, int], n_outputs: int
+) -> FusionModel:
+    """Build the model, as it is drawn.
+
+    Args:
+        settings: an estimator, or whatever else has its parameters.
+        scalings: name -> what the modality looks like.
+        spec: who asks whom, wildcards expanded.
+        stride: neighbouring tokens of a sequence that become one.
+        n_outputs: classes, or numbers to predict.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from intermodal.learn.preprocess import Preprocessor
+        >>> sizes = {"d_model": 8, "n_heads": 2, "n_layers": 1, "n_members": 1, "n_tokens": "auto", "encoder": "auto"}
+        >>> rest = {"pool": "mean", "missing": "mask", "dropout": 0.0, "modality_dropout": 0.0}
+        >>> scalings = Preprocessor.fit(Samples({"a": [[1.0], [3.0]], "b": [[[1.0]], [[2.0]]]})).scalings
+        >>> model = build(SimpleNamespace(**sizes, **rest), scalings, Spec.parse("self", scalings), 1, 3)
+        >>> model.n_outputs, [encoder.n_tokens for encoder in model.network.encoders]
+        (3, [4, 1])
+    """
+    sequences = [name for name, s in scalings.items() if s.kind == "sequence"]
+    network = FusionNetwork(
+        spec,
+        {name: s.width for name, s in scalings.items()},
+        d_model=settings.d_model,
+        n_heads=settings.n_heads,
+        n_layers=settings.n_layers,
+        n_tokens=_n_tokens(settings.n_tokens, list(scalings), sequences),
+        encoder=_encoders(settings.encoder, list(scalings), sequences),
+        stride=stride,
+        pool=settings.pool,
+        missing=settings.missing,
+        modality_dropout=settings.modality_dropout if len(scalings) > 1 else 0.0,
+        dropout=settings.dropout,
+        n_members=settings.n_members,
+    )
+    return FusionModel(network, n_outputs, dropout=settings.dropout)
+
+
+def strides(samples: Samples) -> dict[str, int]:
+    """Name -> tokens to join, so that about `TOKENS` remain of a sequence of median length.
+
+    Example:
+        >>> strides(Samples({"a": np.zeros((2, 97, 1)), "b": np.zeros((2, 5))}))
+        {'a': 3, 'b': 1}
+    """
+    found = {}
+    for modality in map(samples.modality, samples.names):
+        lengths = modality.lengths[modality.present]
+        median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
+        found[modality.name] = max(1, round(median / TOKENS))
+    return found
+
+
+def _n_tokens(wanted: Any, names: list[str], sequences: list[str]) -> Mapping[str, int]:
+    """Several tokens for a vector, so that asking it is a choice; a sequence keeps its own."""
+    if isinstance(wanted, Mapping):
+        return wanted
+    several = max(2, min(4, 8 // len(names))) if wanted == "auto" else wanted
+    return {name: 1 if name in sequences else several for name in names}
+
+
+def _encoders(wanted: Any, names: list[str], sequences: list[str]) -> Mapping[str, str]:
+    """One kind of encoder for all sequences; vectors are read by a linear one."""
+    if not isinstance(wanted, str):
+        return wanted  # type: ignore[no-any-return]
+    kind = "conv" if wanted == "auto" else wanted
+    return {name: kind if name in sequences else "linear" for name in names}
