@@ -484,14 +484,19 @@ EXPLAIN = [
             "(v[s | 1 << i | 1 << j] - v[s | 1 << i] - v[s | 1 << j] + v[s])",
         ),
         ("interactions on one side", "            index[:, j, i] = index[:, i, j]\n", ""),
-        ("the worth of probabilities is doubled", "size.sum(2) / 2 if", "size.sum(2) if"),
-        ("signed values are averaged", "size = np.abs(self.values)", "size = self.values"),
+        ("signed values are averaged", "return moved_by(self.values)", "return self.values"),
         ("a share of nothing", "if total > 0 else None", "if total > 0 else 0.0"),
         (
             "the interval of a single sample",
             "np.quantile(means, [0.025, 0.975], axis=0)",
             "np.quantile(size, [0.025, 0.975], axis=0)",
         ),
+    ),
+    *_group(
+        "explain/ranks.py",
+        "tests/explain/test_shapley_values.py",
+        ("the worth of probabilities is doubled", "size.sum(2) / 2 if", "size.sum(2) if"),
+        ("signed values are averaged", "size = np.abs(values)", "size = values"),
     ),
 ]
 

@@ -29,7 +29,7 @@ FAULTS_FAITH = [
         ("one standard error is enough", "down > 2 * down_error", "down > 1 * down_error"),
         ("a loss is a gain", 'v = -table.v if table.of == "loss" else table.v', "v = table.v"),
         ("the first class is followed", "v[-1].argmax(1)[None", "v[-1].argmin(1)[None"),
-        ("farness, not nearness", "return -(distance if", "return (distance if"),
+        ("farness, not nearness", "return -moved_by(v", "return moved_by(v"),
         ("the band forgets the number of samples", "/ len(sd) for sd", "for sd"),
         ("a sample with one modality is ranked", "table.present.sum(1) > 1", "table.present.sum(1) > 0"),
         (
@@ -68,7 +68,7 @@ FAULTS_FAITH = [
             "np.maximum(present.sum(1), 1)[:, None, None]",
             "present.shape[1]",
         ),
-        ("the error of a population", "values.std(ddof=1)", "values.std()"),
+        ("the error of a population", "values.std(0, ddof=1)", "values.std(0)"),
     ),
     *_group(
         "explain/randomising.py",
@@ -138,7 +138,7 @@ FAULTS_FAITH = [
             "std = float(difference.mean()), float(difference.std(ddof=1))",
             "std = float(difference.mean()), float(shares[:, i].std(ddof=1))",
         ),
-        ("signed values cancel", "size = np.abs(values_of(table.v))", "size = values_of(table.v)"),
+        ("signed values cancel", "size = moved_by(values_of(table.v))", "size = values_of(table.v)"),
         ("other samples are ignored", "on = X if on is None else on", "on = X"),
     ),
     *_group(
@@ -155,7 +155,7 @@ FAULTS_FAITH = [
     *_group(
         "explain/agreeing.py",
         _AGREED,
-        ("signed worth cancels", "worth = np.abs(np.asarray(worth", "worth = (np.asarray(worth"),
+        ("signed worth cancels", "worth = moved_by(np.asarray(worth", "worth = (np.asarray(worth"),
         ("a hair of attention is told", " & (attention >= NOTICED)", ""),
         (
             "nearly even attention has a first",
@@ -180,8 +180,8 @@ FAULTS_FAITH = [
         _PLANTED,
         (
             "the decoy's ranking is turned round",
-            "size if size.ndim == 2 else size.sum(2) / 2, ",
-            "-size if size.ndim == 2 else size.sum(2) / 2, ",
+            '"Shapley": moved_by(',
+            '"Shapley": -moved_by(',
         ),
     ),
 ]

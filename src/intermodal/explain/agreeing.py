@@ -12,7 +12,7 @@ import numpy as np
 
 from intermodal.errors import InputError
 from intermodal.explain.looking import EVEN, mean_shares
-from intermodal.explain.ranks import SAME, spearman
+from intermodal.explain.ranks import SAME, moved_by, spearman
 
 UNUSED = 3.0
 """A modality whose share of attention is this many times its share of worth is attended but unused ..."""
@@ -100,8 +100,7 @@ def agreement(attention: np.ndarray | None, worth: np.ndarray, *, names: Sequenc
         "noise" got 50% of the attention and 1% of the worth: attended but unused; rank correlation -0.50'
     """
     names = tuple(names)
-    worth = np.abs(np.asarray(worth, dtype=np.float64))
-    worth = worth.sum(2) if worth.ndim == 3 else worth
+    worth = moved_by(np.asarray(worth, dtype=np.float64))
     worth = worth.mean(0) if worth.ndim == 2 else worth
     if attention is not None:
         attention = np.asarray(attention, dtype=np.float64)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from intermodal.errors import InputError, did_you_mean
-from intermodal.explain.ranks import SAME, mean_and_error
+from intermodal.explain.ranks import SAME, mean_and_error, moved_by
 from intermodal.explain.shapley_values import values_of
 
 if TYPE_CHECKING:
@@ -206,8 +206,7 @@ def rankings_of(
     if measure == "value":
         rankings = {"Shapley": values_of(u), "leave-one-out": (u[-1] - u[without]).T}
     else:
-        size = np.abs(values_of(table.v))
-        rankings = {"Shapley": size if size.ndim == 2 else size.sum(2) / 2, "leave-one-out": -u[without].T}
+        rankings = {"Shapley": moved_by(values_of(table.v)), "leave-one-out": -u[without].T}
     for name, given in (scores or {}).items():
         given = np.asarray(given, dtype=np.float64)
         if given.shape != table.present.shape:
@@ -239,8 +238,7 @@ def measured(table: Coalitions, measure: Measure) -> np.ndarray:
     """
     v = -table.v if table.of == "loss" else table.v
     if measure == "nearness":
-        distance = np.abs(v - v[-1])
-        return -(distance if v.ndim == 2 else distance.sum(2) / 2)
+        return -moved_by(v - v[-1])
     if measure != "value":
         raise InputError(
             f"measure is value or nearness, however: {measure=}" + did_you_mean(measure, ["value", "nearness"])

@@ -19,6 +19,7 @@ from intermodal.errors import InputError
 from intermodal.explain.coalitions import Coalitions, Table
 from intermodal.explain.explained import Explained
 from intermodal.explain.outcome import Outcome, target_of
+from intermodal.explain.ranks import standard_error
 from intermodal.explain.removal import taken_away
 
 
@@ -189,10 +190,6 @@ def permutation_importance(
     fall, rise = score[:, -1:] - score[:, :-1], loss_[:, :-1] - loss_[:, -1:]
     before = float(score[0, -1])
     return Shuffled(
-        names, before, float(loss_[0, -1]), fall.mean(0), _error(fall), rise.mean(0), _error(rise),
+        names, before, float(loss_[0, -1]), fall.mean(0), standard_error(fall), rise.mean(0), standard_error(rise),
         [float(f) / before if before > 0 else None for f in fall.mean(0)], int(repeats),
     )  # fmt: skip
-
-
-def _error(repeats: np.ndarray) -> np.ndarray:
-    return np.asarray(repeats.std(0, ddof=1) / np.sqrt(len(repeats)))

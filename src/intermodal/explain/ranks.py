@@ -1,11 +1,15 @@
-"""Order and spread: how alike two rankings are, and how sure a mean is.
+"""Order, size and spread: how alike two rankings are, how far values move a prediction, and how sure a mean is.
 
 Shapes: N samples, M modalities, O outputs.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from intermodal.errors import InputError
 
 SAME = 1e-12
 """Numbers closer than this, relative to the largest beside them, are tied: they differ by rounding alone."""
@@ -85,5 +89,62 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float | None]:
         >>> mean_and_error(np.array([1.0, 3.0]))
         (2.0, 1.0)
     """
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return float(values.mean()), error
+    return float(values.mean()), float(standard_error(values)) if len(values) > 1 else None
+
+
+def standard_error(values: np.ndarray) -> np.ndarray:
+    """Return the standard error of the mean over the first axis, which has at least two places.
+
+    Example:
+        >>> float(standard_error(np.array([1.0, 3.0])))
+        1.0
+    """
+    return np.asarray(values.std(0, ddof=1) / np.sqrt(len(values)))
+
+
+def resamples(n: int, draws: int, seed: int, groups: Any = None) -> list[np.ndarray]:
+    """Draw the rows of n samples anew, with repeats, for a bootstrap.
+
+    Args:
+        n: samples.
+        draws: how often.
+        seed: of the draws.
+        groups: (N,) samples of a group are drawn together.
+
+    Raises:
+        InputError: the groups are not one a sample.
+
+    Source: Efron 1979.
+
+    Example:
+        >>> [len(rows) for rows in resamples(5, 2, seed=0)]
+        [5, 5]
+    """
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        return [rng.integers(0, n, size=n) for _ in range(draws)]
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise InputError(f"groups name one group for each sample, however: {groups.shape=}, {n} samples")
+    code = np.unique(groups, return_inverse=True)[1]
+    members = [np.flatnonzero(code == g) for g in range(code.max() + 1)]
+    return [
+        np.concatenate([members[g] for g in rng.integers(0, len(members), size=len(members))]) for _ in range(draws)
+    ]
+
+
+def moved_by(values: np.ndarray) -> np.ndarray:
+    """Return how far each number moved a prediction: its absolute value.
+
+    Of several outputs the absolute values are summed and halved, so that probabilities read as the probability that
+    was moved.
+
+    Shape:
+        values (N, M) or (N, M, O) -> (N, M).
+
+    Example:
+        >>> moved_by(np.array([[[-0.25, 0.25]]])), moved_by(np.array([[-2.0]]))
+        (array([[0.25]]), array([[2.]]))
+    """
+    size = np.abs(values)
+    return np.asarray(size.sum(2) / 2 if size.ndim == 3 else size)

@@ -18,6 +18,7 @@ import numpy as np
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import MOST, Coalitions, Table, play
 from intermodal.explain.explained import Explained
+from intermodal.explain.ranks import moved_by, resamples, standard_error
 
 __all__ = ["MOST", "Shapley", "interactions_of", "shapley", "shapley_of", "values_of"]
 
@@ -61,13 +62,8 @@ class Shapley:
 
     @property
     def moved(self) -> np.ndarray:
-        """How far each modality moved each sample, (N, M): the absolute value.
-
-        Of several outputs the absolute values are summed and halved, so that probabilities read as the probability
-        that was moved.
-        """
-        size = np.abs(self.values)
-        return np.asarray(size.sum(2) / 2 if size.ndim == 3 else size)
+        """How far each modality moved each sample, (N, M), as `moved_by` says it."""
+        return moved_by(self.values)
 
     def worth(self, *, n_resamples: int = 1000, seed: int = 0, groups: Any = None) -> list[dict[str, Any]]:
         """Say how far each modality moved the prediction: the mean of `moved`, with a 95 % bootstrap interval.
@@ -82,7 +78,7 @@ class Shapley:
             moves anything the share is None, and `reason` says so; elsewhere `reason` is None.
         """
         size = self.moved
-        means = np.stack([size[p].mean(0) for p in _resamples(len(size), n_resamples, seed, groups)])
+        means = np.stack([size[p].mean(0) for p in resamples(len(size), n_resamples, seed, groups)])
         low, high = np.quantile(means, [0.025, 0.975], axis=0)
         mean = size.mean(0)
         total = float(mean.sum())
@@ -226,7 +222,7 @@ def _estimated(table: Table, permutations: int, seed: int) -> Shapley:
             steps = np.diff(v[np.searchsorted(subsets, walk)], axis=0)  # (M, N, ...), in the order of joining
             added[k][:, players] += np.moveaxis(steps, 0, 1) / 2
     added[:, ~table.present] = 0.0  # who is not there adds nothing, to the last bit
-    values, error = added.mean(0), added.std(0, ddof=1) / np.sqrt(len(drawn))
+    values, error = added.mean(0), standard_error(added)
     unknown = np.full((len(values), m, m, *v.shape[2:]), np.nan)
     evaluations = len(subsets) * table.n_donors
     outcome = table.outcome.of
@@ -236,18 +232,3 @@ def _estimated(table: Table, permutations: int, seed: int) -> Shapley:
 def _walk(order: np.ndarray) -> np.ndarray:
     """The subsets on the way from nothing to everything, (M + 1,)."""
     return np.concatenate([[0], np.cumsum(1 << order.astype(np.int64))])
-
-
-def _resamples(n: int, draws: int, seed: int, groups: Any) -> list[np.ndarray]:
-    """Rows drawn anew, group by group where there are groups."""
-    rng = np.random.default_rng(seed)
-    if groups is None:
-        return [rng.integers(0, n, size=n) for _ in range(draws)]
-    groups = np.asarray(groups)
-    if groups.shape != (n,):
-        raise InputError(f"groups name one group for each sample, however: {groups.shape=}, {n} samples")
-    code = np.unique(groups, return_inverse=True)[1]
-    members = [np.flatnonzero(code == g) for g in range(code.max() + 1)]
-    return [
-        np.concatenate([members[g] for g in rng.integers(0, len(members), size=len(members))]) for _ in range(draws)
-    ]

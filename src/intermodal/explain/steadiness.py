@@ -15,6 +15,7 @@ import numpy as np
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import play
 from intermodal.explain.looking import EVEN, attention_shares, mean_shares
+from intermodal.explain.ranks import moved_by
 from intermodal.explain.refitting import refitted, target_of
 from intermodal.explain.shapley_values import values_of
 
@@ -156,8 +157,7 @@ def _over(models: list[Any], X: Any, removal: str | None, batch_size: int) -> Se
         if names is not None and table.names != names:
             raise InputError(f"models of one set of modalities are compared, however: {names} and {table.names}")
         names = table.names
-        size = np.abs(values_of(table.v))
-        size = (size.sum(2) if size.ndim == 3 else size).mean(0)
+        size = moved_by(values_of(table.v)).mean(0)
         worth.append(size / size.sum() if size.sum() > 0 else np.full(len(size), np.nan))
         looked = attention_shares(model, X)
         attention.append(None if looked is None else mean_shares(looked))

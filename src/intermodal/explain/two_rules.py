@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from intermodal.errors import InputError
-from intermodal.explain.shapley_values import Shapley, _resamples
+from intermodal.explain.ranks import ranked, resamples, spearman
+from intermodal.explain.shapley_values import Shapley
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ def compare_rules(
             raise InputError(f"two rules are compared over the same {what}, however: {one} and {other}")
     moved = np.stack([a.moved, b.moved])  # (2, N, M)
     worth = moved.mean(1)
-    ranks = np.stack([_ranks(-row) for row in worth])
-    draws = np.stack([moved[:, rows].mean(1) for rows in _resamples(moved.shape[1], n_resamples, seed, groups)])
+    draws = np.stack([moved[:, rows].mean(1) for rows in resamples(moved.shape[1], n_resamples, seed, groups)])
     flips = []
     for i, j in zip(*np.triu_indices(len(a.names), 1), strict=True):
         first, second = (i, j) if worth[0, i] >= worth[0, j] else (j, i)
@@ -88,10 +88,7 @@ def compare_rules(
             low, high = np.quantile(draws[:, :, first] - draws[:, :, second], [0.025, 0.975], axis=0)
             clear = bool(low[0] > 0 and high[1] < 0)
             flips.append(_flip(a, b, int(first), int(second), worth, clear))
-    one, other = ranks - ranks.mean(1, keepdims=True)
-    spread = float(np.sqrt((one @ one) * (other @ other)))
-    spearman = float(one @ other) / spread if spread > 0 else None
-    return RuleComparison(a.names, (a.removal, b.removal), worth, ranks, spearman, flips)
+    return RuleComparison(a.names, (a.removal, b.removal), worth, ranked(-worth) + 1, spearman(*worth), flips)
 
 
 def _flip(a: Shapley, b: Shapley, first: int, second: int, worth: np.ndarray, clear: bool) -> dict[str, Any]:
@@ -101,10 +98,3 @@ def _flip(a: Shapley, b: Shapley, first: int, second: int, worth: np.ndarray, cl
     text += f"and less under {b.removal} ({now_less:.3g} and {now_more:.3g})"
     text += "" if clear else "; these samples do not settle it"
     return {"first": one, "second": other, "clear": clear, "text": text}
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, equals sharing the mean of theirs."""
-    below = (values[None] < values[:, None]).sum(1)
-    equal = (values[None] == values[:, None]).sum(1)
-    return np.asarray(below + (equal + 1) / 2)
