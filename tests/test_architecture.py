@@ -41,6 +41,7 @@ EXCEPTIONS = {
     ("learn/comparison.py", "intermodal.report", "report"),
     ("explain/explaining.py", "intermodal.report", "report"),
     ("learn/comparison.py", "intermodal.report", "_repr_html_"),
+    ("learn/compare.py", "intermodal.explain", "_findings"),
     ("learn/estimators.py", "intermodal.explain", "_findings"),
     ("explain/explaining.py", "intermodal.report", "_repr_html_"),
     ("explain/explaining.py", "intermodal.report", "_repr_markdown_"),

@@ -127,3 +127,12 @@ def test_the_bar_is_for_a_terminal_and_results_stay_clean(started, films, tmp_pa
 @pytest.mark.parametrize("words", [("--validation", "1.5"), ("--epochs", "0"), ("--members", "-1"), ("--seed", "x")])
 def test_options_out_of_range_are_refused(typed, films, words):
     assert typed("fit", films, "--target", "rating", *words, "-o", "out").code == 2
+
+
+def test_what_fit_found_about_its_attention_is_told(typed, films):
+    said = typed("fit", films, "--target", "rating", "--fusion", "text <-> video", *SHORT, "-o", "odd")
+    found = load("odd").findings_
+    assert [f["id"] for f in found][:1] == ["even-by-construction"]
+    assert "What to know of its attention" in said.out and "NOTE  even-by-construction" in said.out
+    again = typed("fit", films, "--target", "rating", "--fusion", "text <-> video", *SHORT, "-o", "json", "--json")
+    assert again.json["findings"] == found

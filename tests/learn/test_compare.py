@@ -545,3 +545,25 @@ def test_samples_cut_down_to_their_training_rows_are_cross_validated():
     samples = Samples(X, y=LABEL, split=np.full(N, "train"))
     result = compare(samples, fusions=[("known", fake(0.9))], baselines=(), n_splits=3)
     assert result.facts["protocol"] == "3-fold cross-validation"
+
+
+def test_what_the_structure_says_stands_once_with_the_fusions_it_is_true_of():
+    X = {"text": TEXT[:30], "video": rng.normal(size=(30, 5)), "audio": rng.normal(size=(30, 4))}
+    fusions = ("none", "self", "cross", "text <-> video")
+    result = compare(X, LABEL[:30], fusions=fusions, n_splits=2, max_epochs=1, n_members=1, d_model=8)
+    even = [f for f in result.findings if f["id"] == "even-by-construction"]
+    assert [f["text"].split(":")[0] for f in even] == ['"cross"', '"text <-> video"']
+    (outside,) = [f for f in result.findings if f["id"] == "outside-attention"]
+    assert outside["text"].startswith('"text <-> video": ') and '"audio"' in outside["text"]
+    assert not any('"self"' in f["text"].split(":")[0] or '"none"' in f["text"].split(":")[0] for f in result.findings)
+    blocks = {block["title"]: block for block in result.to_report()["blocks"]}
+    assert blocks["What the structure says"]["items"] == list(result.findings) == result.to_dict()["findings"]
+    validate(result.to_report())
+
+
+def test_a_finding_of_two_fusions_names_both():
+    X = {"text": TEXT[:30], "video": rng.normal(size=(30, 5))}
+    names = ("text -> video", "text -> video, text -> text")
+    result = compare(X, LABEL[:30], fusions=names, n_splits=2, max_epochs=1, n_members=1, d_model=8)
+    (told,) = [f["text"] for f in result.findings if f["id"] == "even-by-construction"]
+    assert told.startswith(f'"{names[0]}", "{names[1]}": the shares in the row of "text" are even')

@@ -92,7 +92,9 @@ def fit(
         shlex.join(["intermodal", "predict", str(out), str(data), "-o", "predictions.parquet"]),
     ]
     nexts = {"kind": "commands", "title": "Next", "lines": lines}
-    console.show({"title": "A fitted fusion", "subtitle": str(data), "blocks": [facts, nexts]})
+    odd = {"kind": "findings", "title": "What to know of its attention", "items": result["findings"]}
+    blocks = [facts, *([odd] if result["findings"] else []), nexts]
+    console.show({"title": "A fitted fusion", "subtitle": str(data), "blocks": blocks})
 
 
 def task_of(samples: Samples, named: str | None) -> str:
@@ -133,6 +135,7 @@ def summary(model: Any, rows: Rows, task: str) -> dict[str, Any]:
         "best_epoch": best[-1] if best else None,
         "seconds": model.history_[-1]["seconds"],
         "n_parameters": model.n_parameters_,
+        "findings": model.findings_,
         "validation": None
         if not rows.n_stop
         else {"score": "accuracy" if task == "classification" else "R2", "value": model.score(rows.stopping)},

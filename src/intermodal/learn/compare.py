@@ -100,7 +100,7 @@ def compare(
         "seed": seed,
     }
     setting = Setting(score, cuts, cuts if choosing is None else choosing, parts.groups)
-    return Comparison(tuple(rows), setting, facts, tuple(notes))
+    return Comparison(tuple(rows), setting, facts, tuple(notes), tuple(_findings(fused, parts.samples)))
 
 
 # --- the target -----------------------------------------------------------------------------------
@@ -239,6 +239,20 @@ def _fusion_makers(
         words = Spec.parse(item).describe() if n_edges else spec.describe()
         makers.append(_Maker(str(item), "fusion", make, n_edges > 0, 100 + n_edges, words))
     return makers, notes
+
+
+def _findings(makers: list[_Maker], samples: Samples) -> list[dict[str, str]]:
+    """What the structure alone says against a fusion, each sentence once, with the fusions that it is true of."""
+    from intermodal.explain.linting import lint
+
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    who: dict[tuple[str, str], list[str]] = {}
+    for maker in makers:
+        for finding in lint(maker.make(), samples) if maker.words else []:
+            key = (finding.id, finding.text)
+            found[key] = finding.to_dict()
+            who.setdefault(key, []).append(f'"{maker.name}"')
+    return [f | {"text": f"{', '.join(who[key])}: {f['text']}"} for key, f in found.items()]
 
 
 def _network_maker(fusion: str | Spec, task: Task, samples: Samples, seed: int, options: dict[str, Any]) -> Make:

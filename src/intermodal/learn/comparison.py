@@ -53,14 +53,16 @@ class Comparison:
         setting: the score, the folds and the groups that all rows share.
         facts: what was compared: task, samples, modalities, protocol, seed.
         notes: what the user should know: failures and warnings, row by row.
+        findings: what the structure alone says against a fusion: dicts of `id`, `severity`, `text`, `remedy`.
 
-    `str(result)` is the table with the verdict; notebooks show it as Markdown.
+    `str(result)` is the table with the verdict; notebooks show the report.
     """
 
     rows: tuple[Row, ...]
     setting: Setting
     facts: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
+    findings: tuple[dict[str, str], ...] = field(default=())
 
     @cached_property
     def table(self) -> Table:
@@ -136,6 +138,7 @@ class Comparison:
             "table": _plain(list(self.table)),
             "differences": _plain(list(self.differences)),
             "notes": list(self.notes),
+            "findings": list(self.findings),
         }
 
     def to_report(self) -> dict[str, Any]:
@@ -169,6 +172,8 @@ class Comparison:
         words = [[row.name, row.words] for row in self.rows if row.words]
         if words:
             blocks.append({"kind": "facts", "title": "Who asks whom", "items": words})
+        if self.findings:
+            blocks.append({"kind": "findings", "title": "What the structure says", "items": list(self.findings)})
         if self.notes:
             findings = [{"id": f"N{i}", "severity": "warning", "text": note} for i, note in enumerate(self.notes, 1)]
             blocks.append({"kind": "findings", "title": "Worth a look", "items": findings})
