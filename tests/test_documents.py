@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from intermodal.explain.findings import KINDS
+from intermodal.explain.outcome import OUTCOMES
+from intermodal.explain.removal import RULES
+
 ROOT = Path(__file__).resolve().parent.parent
 ALL = ["README.md", "README.zh-CN.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
 CHINESE = [page for page in ALL if page.endswith(".zh-CN.md")]
@@ -97,6 +101,21 @@ def test_a_translation_says_the_same(chinese: str) -> None:
     for mark in (r"^\d+\. ", r"^- ", r"^\|", r"`[^`\n]+`", r"!\["):
         counts = [len(found(mark, page)) for page in (english, chinese)]
         assert counts[0] == counts[1], f"{mark}: {counts}"
+
+
+@pytest.mark.parametrize("page", ["docs/explaining.md", "docs/explaining.zh-CN.md"])
+def test_the_page_of_findings_has_every_finding_there_is(page: str) -> None:
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| (D\d+)? ?\| (error|warning|note) \| \S", (ROOT / page).read_text("utf-8"), re.M
+    )
+    assert rows == [(name, kind.code, kind.severity) for name, kind in KINDS.items()]
+
+
+@pytest.mark.parametrize("page", ["docs/explaining.md", "docs/explaining.zh-CN.md"])
+def test_the_page_of_rules_has_every_rule_of_removal_and_every_outcome(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \| [^|]+ \|$", text, re.M) == list(RULES)
+    assert [of for of in OUTCOMES if f"`{of}`" not in text] == []
 
 
 @pytest.mark.parametrize("page", ALL)
