@@ -473,7 +473,7 @@ def test_sums_by_batch_are_those_of_all_samples(sizes: list[int], seed: int) -> 
     maps, has = rng.normal(size=(sum(sizes), 3, 3)) + 1e6, rng.random((sum(sizes), 3)) < 0.6
     tally, at = Tally(("a", "b", "c"), keep=True), 0
     for n in sizes:
-        tally.add(torch.from_numpy(maps[at : at + n]), torch.from_numpy(has[at : at + n]))
+        tally.add(maps[at : at + n], has[at : at + n])
         at += n
     for i in range(3):
         rows = maps[has[:, i], i]

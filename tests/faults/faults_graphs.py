@@ -148,9 +148,8 @@ FAULTS_GRAPHS = [
             "summed[:, :, at].sum(2) / np.maximum(n, 1)[..., None]",
             "summed[:, :, at].sum(2)",
         ),
-        ("samples that do not ask count", "count = (seen[..., 0] > 0).sum(0)", "count = (seen[..., 0] >= 0).sum(0)"),
+        ("samples that do not ask count", "[..., None], seen > 0)", "[..., None], seen >= 0)"),
         ("a head that is blind counts", "mass.sum((1, 2)) / np.maximum(seen, 1)", "mass.mean((1, 2))"),
-        ("no spread", "np.square(each - mean)", "np.square(mean - mean)"),
         ("three axes are samples", '3: "HQK"', '3: "BQK"'),
         (
             "axes are not turned",
@@ -279,13 +278,14 @@ FAULTS_GRAPHS = [
     *_group(
         "explain/tallying.py",
         _ROLLING,
-        ("batches count alike", "apart * n / both", "apart / 2"),
-        ("means of batches do not spread", "+ np.square(apart) * n * old / both", ""),
+        ("batches count alike", "apart * share", "apart / 2"),
+        ("means of batches do not spread", "+ np.square(apart) * old * share", ""),
         (
             "samples that lack it count",
             "mean = np.where(there, each, 0.0).sum(0) / np.maximum(n, 1)",
             "mean = each.mean(0)",
         ),
+        ("no spread", "np.square(each - mean)", "np.square(mean - mean)"),
     ),
     *_group(
         "explain/relating.py",

@@ -116,7 +116,6 @@ FAULTS_MASS = [
             "mass.isnan().any(-1, keepdim=True), torch.nan)",
             "mass.isnan(), torch.nan)",
         ),
-        ("who asks nobody has zeros", "(t.masked_fill(nobody, torch.nan) for t in", "(t for t in"),
         (
             "who asks nobody has zeros in single samples",
             "mass.masked_fill(~asked[:, None, None, :, None], torch.nan).numpy()",
@@ -124,27 +123,15 @@ FAULTS_MASS = [
         ),
         (
             "samples that did not ask count",
-            "has = asked.double().reshape(",
-            "has = torch.ones_like(asked).double().reshape(",
+            "head_by_head.add(mass.numpy(), asked[:, None, None].numpy())",
+            "head_by_head.add(mass.numpy(), asked[:, None, None].numpy() | True)",
         ),
-        (
-            "the last batch weighs as much as all before",
-            "(new / (self.count + new).clamp(min=1))",
-            "(new / new.clamp(min=1) / 2)",
-        ),
-        ("the spread between batches is lost", " + step.square() * self.count[:, None] * share", ""),
-        ("the variance for the deviation", ".clamp(min=1)[:, None]).sqrt()", ".clamp(min=1)[:, None])"),
         (
             "the deviation over heads too",
-            "over_heads.add(mass.mean((1, 2)), asked)",
-            "over_heads.add(mass[:, 0, 0], asked)",
+            "over_heads.add(mass.mean((1, 2)).numpy(), asked",
+            "over_heads.add(mass[:, 0, 0].numpy(), asked",
         ),
         ("the last batch alone lacks anything", "lacking += lacks", "lacking = lacks"),
-        (
-            "broken samples are counted by number",
-            "mass.isnan().any(-1).any(1).any(1).sum(0)",
-            "mass.isnan().any(-1).sum((0, 1, 2))",
-        ),
         ("the weights of all layers are built", 'need_weights="mass")\n', 'need_weights="layers")\n'),
         (
             "columns in the order of writing",
@@ -152,6 +139,19 @@ FAULTS_MASS = [
             "columns = [n for n in edge.context_names[::-1] if n in widths]",
         ),
         ("tokens read from the axis of members", "tokens.shape[-2] for", "tokens.shape[1] for"),
+    ),
+    *_group(
+        "explain/tallying.py",
+        _MAP,
+        ("who asks nobody has zeros", "np.where(self._count > 0, self._mean, np.nan)", "self._mean"),
+        ("the last batch weighs as much as all before", "share = n / np.maximum(n + old, 1)", "share = 0.5"),
+        ("the spread between batches is lost", " + np.square(apart) * old * share", ""),
+        (
+            "the variance for the deviation",
+            "np.sqrt(self._squares / np.maximum(self._count, 1))",
+            "self._squares / np.maximum(self._count, 1)",
+        ),
+        ("broken samples are counted by number", "np.isnan(each).any(-1) & has", "np.isnan(each).sum(-1) * has"),
     ),
     *_group(
         "explain/opening.py",

@@ -20,6 +20,7 @@ from intermodal.explain.capturing import Seen
 from intermodal.explain.provenance import Provenance
 from intermodal.explain.segments import read_segments
 from intermodal.explain.suspecting import cause, softened_twice
+from intermodal.explain.tallying import Running
 
 TOLERANCE = 1e-3
 """How far a row may be from summing to 1; coarser where the numbers themselves are."""
@@ -268,27 +269,18 @@ def _mass(
 
 def _summed(names: tuple[str, ...], mass: np.ndarray, asks: np.ndarray, origin: Provenance) -> GivenMap:
     """Average over samples, over those that ask alone."""
-    by_head, std_by_head = _mean_and_spread(mass, asks)
-    seen = asks.sum((1, 2))[..., None]  # (B, M, 1): layers and heads in which a sample's modality asks
-    mean, std = _mean_and_spread(mass.sum((1, 2)) / np.maximum(seen, 1), seen[..., 0] > 0)
-    count = (seen[..., 0] > 0).sum(0)
-    some = bool(count.any())
+    head_by_head, over_heads = Running(), Running()
+    head_by_head.add(mass, asks)
+    seen = asks.sum((1, 2))  # (B, M): layers and heads in which a sample's modality asks
+    over_heads.add(mass.sum((1, 2)) / np.maximum(seen, 1)[..., None], seen > 0)
+    some = bool(over_heads.count.any())
     return GivenMap(
         names=names,
-        mean=mean if some else None,
-        std=std if some else None,
-        count=count,
-        by_head=by_head if some else None,
-        std_by_head=std_by_head if some else None,
+        mean=over_heads.mean if some else None,
+        std=over_heads.std if some else None,
+        count=over_heads.count,
+        by_head=head_by_head.mean if some else None,
+        std_by_head=head_by_head.std if some else None,
         n=len(mass),
         provenance=origin,
     )
-
-
-def _mean_and_spread(each: np.ndarray, asks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over samples, (B, ..., M, M) by (B, ..., M); NaN where nobody asks."""
-    asks = asks[..., None]
-    n = asks.sum(0)
-    mean = np.where(asks, each, 0.0).sum(0) / np.maximum(n, 1)
-    squares = np.where(asks, np.square(each - mean), 0.0).sum(0) / np.maximum(n, 1)
-    return np.where(n > 0, mean, np.nan), np.where(n > 0, np.sqrt(squares), np.nan)

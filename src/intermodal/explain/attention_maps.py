@@ -19,6 +19,7 @@ from torch import Tensor
 
 from intermodal.errors import InputError
 from intermodal.explain.opening import Opened, absent, as_in_prediction, opened
+from intermodal.explain.tallying import Running, Tally
 from intermodal.nn.fused import Fused
 from intermodal.spec import Edge
 
@@ -109,21 +110,19 @@ def attention_map(model: Any, X: Any, *, batch_size: int = 256) -> AttentionMap:
     """
     model = opened(model, X, what="attention_map")
     names = tuple(model.network.names)
-    lacking, broken = np.zeros(len(names), dtype=int), np.zeros(len(names), dtype=int)
-    head_by_head, over_heads = _Running(len(names)), _Running(len(names))
+    lacking = np.zeros(len(names), dtype=int)
+    head_by_head, over_heads = Running(), Tally(names)
     for mass, asked, lacks in masses(model, np.arange(len(model.feed)), batch_size):
         lacking += lacks.sum(0).numpy()
         if mass is not None:
-            head_by_head.add(mass, asked)
-            over_heads.add(mass.mean((1, 2)), asked)
-            broken += mass.isnan().any(-1).any(1).any(1).sum(0).numpy()
+            head_by_head.add(mass.numpy(), asked[:, None, None].numpy())
+            over_heads.add(mass.mean((1, 2)).numpy(), asked.numpy())
     members = int(getattr(model.network, "n_members", 1))
-    seen: dict[str, Any] = {"n": len(model.feed), "missing": lacking, "n_members": members, "broken": broken}
-    count = over_heads.count.numpy().astype(int)
+    seen: dict[str, Any] = {"n": len(model.feed), "missing": lacking, "n_members": members, "broken": over_heads.broken}
     if not over_heads.started:
-        return AttentionMap(names, None, None, count, None, **seen)
-    (by_head, std_by_head), (mean, std) = head_by_head.result(), over_heads.result()
-    return AttentionMap(names, mean, std, count, by_head, std_by_head, **seen)
+        return AttentionMap(names, None, None, over_heads.count, None, **seen)
+    mean, std, by_head, std_by_head = over_heads.mean, over_heads.std, head_by_head.mean, head_by_head.std
+    return AttentionMap(names, mean, std, over_heads.count, by_head, std_by_head, **seen)
 
 
 def attention_of(model: Any, X: Any, rows: Sequence[int] | np.ndarray, *, batch_size: int = 256) -> np.ndarray:
@@ -231,31 +230,3 @@ def _asks(shares: dict[tuple[str, str], Tensor], asking: str) -> Tensor:
     """(B,): 1 where the modality looked at anything through this edge."""
     seen = torch.stack([share for (who, _), share in shares.items() if who == asking]).sum(0)
     return (seen != 0).any(1).double()
-
-
-class _Running:
-    """Mean and deviation of rows that not every sample has, in one pass."""
-
-    def __init__(self, m: int) -> None:
-        self.count = torch.zeros(m, dtype=torch.float64)
-        self.mean = torch.zeros(m, m, dtype=torch.float64)
-        self.squares = torch.zeros(m, m, dtype=torch.float64)  # sum of squared distances from the mean
-        self.started = False
-
-    def add(self, values: Tensor, asked: Tensor) -> None:
-        """Add samples: values (B, ..., M, M), and which rows they have, (B, M)."""
-        has = asked.double().reshape(len(values), *[1] * (values.ndim - 3), -1, 1)
-        new = asked.double().sum(0)
-        mean = (values * has).sum(0) / new.clamp(min=1)[:, None]
-        squares = ((values - mean).square() * has).sum(0)
-        step, share = mean - self.mean, (new / (self.count + new).clamp(min=1))[:, None]
-        self.squares = self.squares + squares + step.square() * self.count[:, None] * share
-        self.mean = self.mean + step * share
-        self.count, self.started = self.count + new, True
-
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (..., M, M), NaN in rows that no sample has."""
-        nobody = (self.count == 0)[:, None]
-        std = (self.squares / self.count.clamp(min=1)[:, None]).sqrt()
-        mean, std = (t.masked_fill(nobody, torch.nan) for t in (self.mean, std))
-        return mean.numpy(), std.numpy()

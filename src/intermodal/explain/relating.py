@@ -219,7 +219,7 @@ def relevance_of(
             score, said = _score(model, run, output)
             positive = _positive(run, score)
         brought, far = _brought(run, positive)
-        tally.add(brought + torch.diag_embed(run.has.double()), run.has)
+        tally.add((brought + torch.diag_embed(run.has.double())).numpy(), run.has.numpy())
         shares.append(brought.sum(1))
         distance, last = float(np.maximum(distance, far)), run  # unlike max, it keeps a NaN
     assert tally is not None

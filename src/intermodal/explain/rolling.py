@@ -183,7 +183,7 @@ def rollout_of(
     tally: Tally | None = None
     for run in runs(model, X, batch_size, what="rollout_of"):
         tally = Tally(run.names, keep_samples) if tally is None else tally
-        tally.add(_rolled_run(run, residual), run.has)
+        tally.add(_rolled_run(run, residual).numpy(), run.has.numpy())
         origin = run.provenance
     assert tally is not None
     return RolloutMap(
