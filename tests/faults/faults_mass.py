@@ -156,7 +156,7 @@ FAULTS_MASS = [
     *_group(
         "explain/opening.py",
         _MAP,
-        ("a model in training is read as it trains", "    module.eval()\n", ""),
+        ("a model in training is read as it trains", "        model.eval()\n", "        pass\n"),
         ("every part trains afterwards", "part.training = mode", "part.training = True"),
         ("present is forgotten", "for given in (self.x, self.present))", "for given in (self.x, {}))"),
         (

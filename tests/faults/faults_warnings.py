@@ -92,6 +92,12 @@ FAULTS_WARNINGS = [
         ("what rounds to zero is not there", "p if k is None else p | k for p", "p for p"),
     ),
     *_group(
+        "explain/opening.py",
+        _PROBING,
+        ("the module stays in training mode", "        model.eval()\n", "        pass\n"),
+        ("the mode is not put back", "            part.training = mode\n", "            pass\n"),
+    ),
+    *_group(
         "explain/probing.py",
         _PROBING,
         (
@@ -99,8 +105,6 @@ FAULTS_WARNINGS = [
             "for i in range(probe.n) if i != probe.n // 2]",
             "for i in range(probe.n)]",
         ),
-        ("the module stays in training mode", "        model.eval()\n", "        pass\n"),
-        ("the mode is not put back", "            m.training = training\n", "            pass\n"),
         ("random numbers go on", "                torch.manual_seed(seed)\n", "                pass\n"),
         (
             "kept places are padding",

@@ -17,10 +17,12 @@ from intermodal.explain.findings import Finding, finding, worst_first
 from intermodal.explain.linting import edges_with_one_key
 from intermodal.explain.looking import may_choose
 from intermodal.explain.observing import Observed, copied_keys, observe, often_missing
-from intermodal.explain.probing import Probe, cut_off, differs_alone, in_eval_mode, looks_at_padding, samples_mix
+from intermodal.explain.opening import in_eval_mode
+from intermodal.explain.probing import Probe, cut_off, differs_alone, looks_at_padding, samples_mix
 from intermodal.explain.reading_map import attended_but_unused, even_by_construction
 from intermodal.explain.row_statistics import ENOUGH, EVEN, RowStatistics, judged, too_even
 from intermodal.explain.shapley_values import shapley as shapley_values
+from intermodal.explain.standing import StandIn
 from intermodal.nn.attention import Attention
 from intermodal.nn.network import FusionNetwork
 
@@ -98,7 +100,7 @@ def _fitted(model: Any, X: Any, y: Any, attention: Any, shapley: Any, n: int) ->
     if may_choose(names, spec) and len(names) <= MOST_PLAYERS:
         part = _Part(feed, rows)
         attention = attention_map(module, part) if attention is None else attention
-        shapley = shapley_values(_Prepared(module, part, model.to_prediction), None) if shapley is None else shapley
+        shapley = shapley_values(StandIn(model, module, part), X) if shapley is None else shapley
     untrained = never_better(getattr(model, "history_", None))
     found += examine(module, feed, rows, drawn=getattr(model, "drawn", None), untrained=untrained, shapley=shapley)
     if attention is not None and shapley is not None:
@@ -287,17 +289,7 @@ class _Part:
         return self.feed.batch(self.rows[rows])
 
     def in_order(self, rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-        yield from (rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
-
-
-class _Prepared:
-    """A model that is prepared already."""
-
-    def __init__(self, module: Any, feed: Any, to_prediction: Any) -> None:
-        self.module, self.feed, self.to_prediction = module, feed, to_prediction
-
-    def prepared(self, X: Any) -> tuple[Any, Any]:
-        return self.module, self.feed
+        yield from self.feed.in_order(rows, batch_size)
 
 
 # --- any model --------------------------------------------------------------------------------------

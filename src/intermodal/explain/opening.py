@@ -120,25 +120,39 @@ def _feed(X: Any, what: str) -> Any:
 
 
 @contextmanager
-def as_in_prediction(module: torch.nn.Module) -> Iterator[None]:
-    """Look at a model as it predicts: nothing is dropped, no gradient is kept; its own mode comes back afterwards.
+def in_eval_mode(model: Any) -> Iterator[None]:
+    """Put a module in eval mode inside the body, and every part of it back as it was; a plain function stays as it is.
 
     Example:
         >>> network = FusionNetwork("self", {"text": 3}, d_model=8).train()
-        >>> with as_in_prediction(network):
+        >>> with in_eval_mode(network):
         ...     network.training
         False
         >>> network.training
         True
     """
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    modes = [(part, part.training) for part in model.modules()] if isinstance(model, torch.nn.Module) else []
+    if modes:
+        model.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for part, mode in modes:
             part.training = mode
+
+
+@contextmanager
+def as_in_prediction(module: torch.nn.Module) -> Iterator[None]:
+    """Look at a model as it predicts: in eval mode, and no gradient is kept.
+
+    Example:
+        >>> network = FusionNetwork("self", {"text": 3}, d_model=8).train()
+        >>> with as_in_prediction(network):
+        ...     network.training, torch.is_grad_enabled()
+        (False, False)
+    """
+    with in_eval_mode(module), torch.no_grad():
+        yield
 
 
 def absent(x: Mapping[str, Tensor], present: Mapping[str, Tensor], names: tuple[str, ...]) -> Tensor:

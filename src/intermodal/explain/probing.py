@@ -7,15 +7,15 @@ passed on as it is. Every call runs in eval mode and with the same random number
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from intermodal.errors import InputError
 from intermodal.explain.findings import Finding, finding, quoted
+from intermodal.explain.opening import in_eval_mode
 
 Batch = tuple[Any, ...]
 
@@ -109,19 +109,6 @@ def changed(x: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(x, tuple | list):
         return tuple(changed(value, change) for value in x)
     return x
-
-
-@contextmanager
-def in_eval_mode(model: Any) -> Iterator[None]:
-    """Put a module in eval mode inside the body, and every part of it back as it was."""
-    before = [(m, m.training) for m in model.modules()] if isinstance(model, nn.Module) else []
-    if before:
-        model.eval()
-    try:
-        yield
-    finally:
-        for m, training in before:
-            m.training = training
 
 
 # --- do samples meet ---------------------------------------------------------------------------------
