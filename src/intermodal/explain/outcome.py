@@ -115,6 +115,30 @@ def target_of(X: Any, y: Any) -> Any:
     return X.y if y is None and isinstance(X, Samples) else y
 
 
+def needed_target(X: Any, y: Any, n: int | None = None) -> np.ndarray:
+    """Return the same as an array, and refuse to go without.
+
+    Args:
+        X: the samples.
+        y: their target, or None.
+        n: how many samples there are, where that is known.
+
+    Raises:
+        InputError: there is none, or not one for each of n samples.
+
+    Example:
+        >>> needed_target({}, [1, 2], 2)
+        array([1, 2])
+    """
+    y = target_of(X, y)
+    if y is None:
+        raise InputError("the target is needed here, however: y is None and the samples carry none")
+    y = np.asarray(y)
+    if n is not None and (y.ndim == 0 or len(y) != n):
+        raise InputError(f"y holds one target for each sample, however: {y.shape=}, {n} samples")
+    return y
+
+
 def _places(y: Any, n: int, classes: np.ndarray) -> np.ndarray:
     """(N,) the place of each label among the classes."""
     labels = _one_each(y, n).reshape(n, -1)[:, 0]

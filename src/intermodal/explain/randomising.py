@@ -19,8 +19,9 @@ from intermodal.errors import InputError
 from intermodal.explain.coalitions import play
 from intermodal.explain.explained import Explained
 from intermodal.explain.looking import EVEN, attention_shares
+from intermodal.explain.outcome import needed_target
 from intermodal.explain.ranks import sample_spearman
-from intermodal.explain.refitting import refitted, target_of
+from intermodal.explain.refitting import refitted
 from intermodal.explain.shapley_values import values_of
 from intermodal.explain.standing import StandIn, copy_of
 
@@ -173,7 +174,7 @@ def data_randomisation(
     """
     _at_least_one("repeats", repeats)
     trained, feed = copy_of(model, X)
-    y = target_of(X, y, len(feed))
+    y = needed_target(X, y, len(feed))
     own = _explained(StandIn(model, trained, feed), removal, batch_size)
     rng = np.random.default_rng(seed)
     shapley, attention = np.full((2, repeats, 1), np.nan)

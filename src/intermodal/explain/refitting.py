@@ -36,22 +36,3 @@ def refitted(model: Any, X: Any, y: np.ndarray, **changed: Any) -> Any:
     if "callback" in parameters:  # it was given to hear of the user's own fit
         parameters["callback"] = None
     return type(model)(**(parameters | changed)).fit(X, y)
-
-
-def target_of(X: Any, y: Any, n: int | None = None) -> np.ndarray:
-    """Return the target, taken from the samples when None.
-
-    Raises:
-        InputError: there is none, or, where n is given, not one for each of n samples.
-
-    Example:
-        >>> target_of({}, [1, 2], 2)
-        array([1, 2])
-    """
-    y = getattr(X, "y", None) if y is None else y
-    if y is None:
-        raise InputError("the target is needed here, however: y is None and the samples carry none")
-    y = np.asarray(y)
-    if n is not None and (y.ndim == 0 or len(y) != n):
-        raise InputError(f"y holds one target for each sample, however: {y.shape=}, {n} samples")
-    return y

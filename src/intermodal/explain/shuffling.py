@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from intermodal.errors import InputError
 from intermodal.explain.explained import Explained
+from intermodal.explain.outcome import needed_target, target_of
 from intermodal.explain.ranks import mean_and_error
-from intermodal.explain.refitting import target_of
 from intermodal.explain.standing import copy_of, layers_that_ask
 
 LITTLE = 0.05
@@ -197,9 +197,9 @@ def uniform_attention(model: Explained, X: Any, y: Any = None, *, batch_size: in
     moved, unit = _distance(before, after)
     classes = getattr(model, "classes_", None)
     name = "R2" if classes is None else "accuracy"
-    if y is None and getattr(X, "y", None) is None:
+    if target_of(X, y) is None:
         return UniformAttention(moved, unit, name, None, None, None, None)
-    y = target_of(X, y, len(feed))
+    y = needed_target(X, y, len(feed))
     scores = [_scores(predicted, y, classes) for predicted in (before, after)]
     drop, error = mean_and_error(scores[0] - scores[1])
     return UniformAttention(moved, unit, name, float(scores[0].mean()), float(scores[1].mean()), drop, error)

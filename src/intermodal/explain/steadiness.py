@@ -15,8 +15,9 @@ import numpy as np
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import play
 from intermodal.explain.looking import EVEN, attention_shares, mean_shares
+from intermodal.explain.outcome import needed_target
 from intermodal.explain.ranks import moved_by
-from intermodal.explain.refitting import refitted, target_of
+from intermodal.explain.refitting import refitted
 from intermodal.explain.shapley_values import values_of
 
 
@@ -137,7 +138,7 @@ def seed_variance(
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if len(set(chosen)) < 2:
         raise InputError(f"a spread needs at least two seeds, however: {seeds=}")
-    y = target_of(X, y)
+    y = needed_target(X, y)
     models = []
     for i, seed in enumerate(chosen):
         if progress is not None:
