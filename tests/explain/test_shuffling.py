@@ -107,9 +107,8 @@ def test_the_weights_of_a_sample_are_the_same_on_other_keys(fusion: str, tie: bo
     model = Wide(fusion, tie=tie)
     before = weights_of(*model.prepared(None))
     module, feed = copy_of(model, None)
-    for layer in layers_that_ask(module):
-        shuffling._deal(layer, torch.Generator().manual_seed(0), shuffling._Keys())
-    after = weights_of(module, feed)
+    with shuffling._dealt(module, torch.Generator().manual_seed(0), shuffling._Keys()):
+        after = weights_of(module, feed)
     assert list(before) == list(after)
     for edge, weights in before.items():
         for i in range(N):
@@ -130,11 +129,9 @@ def test_how_far_the_prediction_moves_is_that_of_the_dealt_network(kind: str, un
     before = model.predict_proba(X) if kind == "class" else model.predict(X)
     module, feed = copy_of(model, X)
     generator = torch.Generator().manual_seed(5)
-    for layer in layers_that_ask(module):
-        shuffling._deal(layer, generator, shuffling._Keys())
     moved = []
     for _ in range(3):
-        with torch.no_grad():
+        with torch.no_grad(), shuffling._dealt(module, generator, shuffling._Keys()):
             after = model.to_prediction(module(*feed.batch(np.arange(N))).outputs)
         change = np.abs(after - before)
         moved.append(change.sum(1) / 2 if kind == "class" else (change / before.std(0)).reshape(N, -1).mean(1))

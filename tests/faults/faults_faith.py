@@ -108,7 +108,11 @@ FAULTS_FAITH = [
             "expand_as(k)), v, there, *wanted)",
             "expand_as(k)), v.gather(1, place.unsqueeze(-1).expand_as(v)), there, *wanted)",
         ),
-        ("hidden keys are dealt too", "else there\n        keys.saw", "else torch.ones_like(there)\n        keys.saw"),
+        (
+            "hidden keys are dealt too",
+            "else there\n            keys.saw",
+            "else torch.ones_like(there)\n            keys.saw",
+        ),
         ("a weight may stay where it is", "(at + 1) % n.clamp(min=1)", "at % n.clamp(min=1)"),
         (
             "all samples get one deal",

@@ -7,6 +7,7 @@ Shapes: N samples, B of a batch, K keys, d width of the model, O outputs.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from intermodal.explain.explained import Explained
 from intermodal.explain.outcome import needed_target, target_of
 from intermodal.explain.ranks import mean_and_error
 from intermodal.explain.standing import copy_of, layers_that_ask
+from intermodal.explain.tapping import Answer, answering
 
 LITTLE = 0.05
 """A median movement below this is called little."""
@@ -146,15 +148,14 @@ def attention_permutation(
     before = _predicted(model, module, feed, batch_size)
     keys = _Keys()
     generator = torch.Generator().manual_seed(seed)
-    for layer in layers_that_ask(module):
-        _deal(layer, generator, keys)
     moved = []
     most = np.zeros(len(feed), dtype=int)
-    for _ in range(repeats):
-        keys.most.clear()
-        after = _predicted(model, module, feed, batch_size, keys)
-        most = np.concatenate(keys.most)
-        moved.append(_distance(before, after)[0])
+    with _dealt(module, generator, keys):
+        for _ in range(repeats):
+            keys.most.clear()
+            after = _predicted(model, module, feed, batch_size, keys)
+            most = np.concatenate(keys.most)
+            moved.append(_distance(before, after)[0])
     return AttentionPermutation(np.median(moved, 0), _distance(before, before)[1], most < 2, repeats)
 
 
@@ -221,17 +222,19 @@ class _Keys:
         self.here = None
 
 
-def _deal(layer: Any, generator: torch.Generator, keys: _Keys) -> None:
-    """Let a layer attend with the keys of each context dealt anew; its values stay."""
-    answer = layer._answer
+def _dealt(module: nn.Module, generator: torch.Generator, keys: _Keys) -> AbstractContextManager[None]:
+    """Let every layer attend with the keys of each context dealt anew; the values stay."""
 
-    def dealt(i: int, q: Tensor, k: Tensor, v: Tensor, there: Tensor | None, *wanted: Any) -> Any:
-        kept = torch.ones(k.shape[:2], dtype=torch.bool, device=k.device) if there is None else there
-        keys.saw(kept.sum(1))
-        place = round_by_lot(kept.cpu(), generator).to(k.device)
-        return answer(i, q, k.gather(1, place.unsqueeze(-1).expand_as(k)), v, there, *wanted)
+    def dealing(_: int, answer: Answer) -> Answer:
+        def dealt(i: int, q: Tensor, k: Tensor, v: Tensor, there: Tensor | None, *wanted: Any) -> Any:
+            kept = torch.ones(k.shape[:2], dtype=torch.bool, device=k.device) if there is None else there
+            keys.saw(kept.sum(1))
+            place = round_by_lot(kept.cpu(), generator).to(k.device)
+            return answer(i, q, k.gather(1, place.unsqueeze(-1).expand_as(k)), v, there, *wanted)
 
-    layer._answer = dealt
+        return dealt
+
+    return answering(layers_that_ask(module), dealing)
 
 
 def round_by_lot(kept: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reach the weights that a fusion layer really used, with the graph from them to the answer.
+"""Stand between a fusion layer and its answer: change what it attends with, or reach the weights that it really used.
 
 The weights that a network returns are cut to its edges after they were used: no gradient leads through them.
 
@@ -7,7 +7,7 @@ Shapes: P passes, H heads, Q queries of an edge or of several, K keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,17 +21,18 @@ from intermodal.spec import Edge
 Used = dict[int, Tensor]
 """Group of edges that ask one context -> the weights (P, H, Q, K) of all who ask."""
 
+Answer = Callable[..., Any]
+"""What a `FusionLayer` does for one context: the number of its group, q, k, v, who is there and so on."""
+
 
 @contextmanager
-def tapped(network: FusionNetwork) -> Iterator[list[Used]]:
-    """Collect, layer by layer, the weights that are used inside the `with`."""
-    used: list[Used] = [{} for _ in network.layers]
-    layers: list[Any] = list(network.layers)
+def answering(layers: Sequence[Any], stand_in: Callable[[int, Answer], Answer]) -> Iterator[None]:
+    """Let another answer for each layer inside the `with`: `stand_in` of its number and of what it does by itself."""
     before = [layer.__dict__.get("_answer") for layer in layers]
     try:
-        for layer, groups in zip(layers, used, strict=True):
-            layer.__dict__["_answer"] = _collecting(layer._answer, groups)
-        yield used
+        for depth, layer in enumerate(layers):
+            layer.__dict__["_answer"] = stand_in(depth, layer._answer)
+        yield
     finally:
         for layer, own in zip(layers, before, strict=True):
             layer.__dict__.pop("_answer", None)
@@ -39,13 +40,21 @@ def tapped(network: FusionNetwork) -> Iterator[list[Used]]:
                 layer.__dict__["_answer"] = own
 
 
-def _collecting(answer: Any, groups: Used) -> Any:
-    def collecting(i: int, *args: Any) -> Any:
-        result = answer(i, *args)
-        groups[i] = result[2]
-        return result
+@contextmanager
+def tapped(network: FusionNetwork) -> Iterator[list[Used]]:
+    """Collect, layer by layer, the weights that are used inside the `with`."""
+    used: list[Used] = [{} for _ in network.layers]
 
-    return collecting
+    def collecting(depth: int, answer: Answer) -> Answer:
+        def answered(i: int, *args: Any) -> Any:
+            result = answer(i, *args)
+            used[depth][i] = result[2]
+            return result
+
+        return answered
+
+    with answering(list(network.layers), collecting):
+        yield used
 
 
 def by_edge(layer: FusionLayer, groups: Mapping[int, Tensor], places: Places) -> dict[Edge, Tensor]:
