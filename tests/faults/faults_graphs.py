@@ -201,6 +201,11 @@ FAULTS_GRAPHS = [
         "explain/joint.py",
         _ROLLING,
         (
+            "a block lies on its side",
+            "self.weights[places[query], places[context]]",
+            "self.weights[places[context], places[query]]",
+        ),
+        (
             "a joined side lies in the order of writing",
             "for name, place in places.items() if every or name in names]",
             "for name in names for place in [places[name]]]",
@@ -229,11 +234,6 @@ FAULTS_GRAPHS = [
         ("a NaN keeps itself", "torch.where(sums == 0, itself, mixed)", "torch.where(sums > 0, mixed, itself)"),
         ("the first head alone", "{edge: weights.mean(0) for", "{edge: weights[0] for"),
         ("any share is taken", "if not 0 <= residual <= 1:", "if False:"),
-        (
-            "a block lies on its side",
-            "return matrix[places[query], places[context]]",
-            "return matrix[places[context], places[query]]",
-        ),
         (
             "padding of a batch counts",
             "by_modality(rolled(graph), places, there[i : i + step])",

@@ -13,16 +13,16 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from intermodal.errors import InputError
-from intermodal.explain.joint import by_modality, read_layers
+from intermodal.explain.joint import OverTokens, by_modality, read_layers
 from intermodal.explain.provenance import Provenance
-from intermodal.explain.rolling import between, provenance_of, residual_graph
+from intermodal.explain.rolling import provenance_of, residual_graph
 
 MOST = 20_000_000
 """Pipes times pairs of tokens up to which flow is worked out: about a minute."""
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(OverTokens):
     """The most that could flow between every two tokens.
 
     Attributes:
@@ -41,15 +41,6 @@ class Flow:
     modality: np.ndarray
     residual: float
     provenance: Provenance
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The modalities, in the order of rows and columns."""
-        return tuple(self.tokens)
-
-    def between(self, query: str, context: str) -> np.ndarray:
-        """Return the block (Q, K) of two modalities, of `weights`."""
-        return between(self.weights, self.tokens, query, context)
 
 
 def flow(layers: Any, *, residual: float = 0.5, tokens: Mapping[str, int] | None = None) -> Flow:

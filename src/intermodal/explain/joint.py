@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intermodal.errors import InputError
+from intermodal.errors import InputError, did_you_mean
 from intermodal.explain.suspecting import cause
 from intermodal.spec import EACH, Edge, Spec
 
@@ -21,6 +21,32 @@ TOLERANCE = 1e-3
 """How far a row may be from summing to 1."""
 
 Places = Mapping[str, slice]
+
+
+class OverTokens:
+    """A matrix over the tokens of all modalities, that is read by their names."""
+
+    tokens: dict[str, int]
+    weights: np.ndarray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The modalities, in the order of rows and columns."""
+        return tuple(self.tokens)
+
+    def between(self, query: str, context: str) -> np.ndarray:
+        """Return the block (Q, K) of two modalities, of `weights`.
+
+        Raises:
+            InputError: one of them is none of the modalities.
+        """
+        for name in (query, context):
+            if name not in self.tokens:
+                raise InputError(
+                    f'a block lies between modalities, however: "{name}"' + did_you_mean(name, self.tokens)
+                )
+        places = places_of(self.tokens)
+        return np.asarray(self.weights[places[query], places[context]])
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from intermodal.errors import InputError
-from intermodal.explain.joint import Places, by_modality, read_layers, rows_of
+from intermodal.explain.joint import OverTokens, Places, by_modality, read_layers, rows_of
 from intermodal.explain.provenance import Provenance
-from intermodal.explain.rolling import between, provenance_of
+from intermodal.explain.rolling import provenance_of
 from intermodal.explain.running import Run, runs
 from intermodal.explain.tallying import Tally
 from intermodal.explain.tapping import by_edge
@@ -28,7 +28,7 @@ Chosen = int | Callable[[Fused], Tensor] | None
 
 
 @dataclass(frozen=True)
-class Relevance:
+class Relevance(OverTokens):
     """How much every input token mattered to every token at the end, for one output.
 
     Attributes:
@@ -46,15 +46,6 @@ class Relevance:
     modality: np.ndarray
     conservation: float
     provenance: Provenance
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The modalities, in the order of rows and columns."""
-        return tuple(self.tokens)
-
-    def between(self, query: str, context: str) -> np.ndarray:
-        """Return the block (Q, K) of two modalities."""
-        return between(self.weights, self.tokens, query, context)
 
 
 def relevance(layers: Any, gradients: Any, *, tokens: Mapping[str, int] | None = None) -> Relevance:

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intermodal.errors import InputError, did_you_mean
+from intermodal.errors import InputError
 from intermodal.explain.attention_maps import AttentionMap
-from intermodal.explain.joint import Graph, by_modality, joined, places_of, read_layers
+from intermodal.explain.joint import Graph, OverTokens, by_modality, joined, read_layers
 from intermodal.explain.provenance import Provenance
 from intermodal.explain.running import Run, runs
 from intermodal.explain.tallying import Tally
 
 
 @dataclass(frozen=True)
-class Rollout:
+class Rollout(OverTokens):
     """How much of every input token is in every token at the end, if attention were all that mixes them.
 
     Attributes:
@@ -38,15 +38,6 @@ class Rollout:
     modality: np.ndarray
     residual: float
     provenance: Provenance
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The modalities, in the order of rows and columns."""
-        return tuple(self.tokens)
-
-    def between(self, query: str, context: str) -> np.ndarray:
-        """Return the block (Q, K) of two modalities."""
-        return between(self.weights, self.tokens, query, context)
 
 
 def rollout(layers: Any, *, residual: float = 0.5, tokens: Mapping[str, int] | None = None) -> Rollout:
@@ -114,15 +105,6 @@ def rolled(layers: list[Tensor]) -> Tensor:
     for layer in layers[1:]:
         product = layer @ product
     return product
-
-
-def between(matrix: np.ndarray, tokens: Mapping[str, int], query: str, context: str) -> np.ndarray:
-    """The block of two modalities of a matrix over all tokens."""
-    for name in (query, context):
-        if name not in tokens:
-            raise InputError(f'a block lies between modalities, however: "{name}"' + did_you_mean(name, tokens))
-    places = places_of(tokens)
-    return matrix[places[query], places[context]]
 
 
 def provenance_of(graph: Graph) -> Provenance:
