@@ -10,9 +10,9 @@ FAULTS_WHOLE = [
         _WHOLE,
         ("the second rule is the first", "removal=SECOND, of=of", "removal=game.removal, of=of"),
         (
-            "attention is compared with signed values",
+            "there is nothing to agree with",
             "agreement(looked_at, worth.moved,",
-            "agreement(looked_at, -worth.moved,",
+            "agreement(None, worth.moved,",
         ),
         ("attention is no ranking", 'scores["attention"] = np', 'scores["looks"] = np'),
         (

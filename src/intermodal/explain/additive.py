@@ -14,7 +14,7 @@ import torch
 from intermodal.errors import InputError
 from intermodal.explain.explained import Explained
 from intermodal.explain.outcome import Outcome, target_of
-from intermodal.explain.removal import taken_away
+from intermodal.explain.removal import picked, taken_away
 
 CAP = 500
 """Samples up to which every pair is asked: 250,000 pairs."""
@@ -136,15 +136,13 @@ def emap(model: Explained, X: Any, y: Any = None, *, batch_size: int = 1024, cap
 def _pairs(module: Any, feed: Any, names: tuple[str, ...], i: int, outcome: Outcome, batch_size: int) -> np.ndarray:
     """Scores (N, N, ...) of modality i of a row's sample beside all others of a column's sample."""
     n = len(feed)
-    x, present = feed.batch(np.arange(n))
-    device = next(iter(x.values())).device
+    batch = feed.batch(np.arange(n))
+    device = next(iter(batch[0].values())).device
     alone = torch.tensor([name == names[i] for name in names], device=device)
     parts = []
     for start in range(0, n * n, batch_size):
         at = torch.arange(start, min(start + batch_size, n * n), device=device)
-        own, other = (
-            ({k: t[rows] for k, t in x.items()}, {k: t[rows] for k, t in present.items()}) for rows in (at // n, at % n)
-        )
+        own, other = (picked(batch, rows) for rows in (at // n, at % n))
         shown = taken_away(own, other, names, alone.expand(1, len(at), -1), "permute")
         parts.append(outcome.said(module(*shown).outputs))
     said = np.concatenate(parts)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from intermodal.errors import InputError, did_you_mean
 from intermodal.explain.explained import Explained
+from intermodal.explain.opening import absent
 from intermodal.explain.outcome import Outcome, target_of
-from intermodal.explain.removal import Batch, rule_of, taken_away
+from intermodal.explain.removal import Batch, picked, rule_of, taken_away
 from intermodal.explain.sharing import NotKnownError, can_share, share
 
 MOST = 10
@@ -175,7 +176,7 @@ class Table:
         parts = []
         for rows in self.feed.in_order(np.arange(len(self.feed)), max(1, self.batch_size // len(subsets))):
             own, others = self._batches(rows)
-            self.present[rows] = there = _has(self.players, own, len(rows))
+            self.present[rows] = there = ~absent(*own, self.players).numpy()
             total: Any = 0.0
             for other in others:
                 said = self._said(own, other, subsets, there)
@@ -188,12 +189,9 @@ class Table:
         if self.donors is None:
             return self.feed.batch(rows), [None]
         n, draws = len(rows), self.donors[rows].T
-        x, present = self.feed.batch(np.concatenate([rows, draws.ravel()]))
-        cut = [
-            ({k: t[i : i + n] for k, t in x.items()}, {k: t[i : i + n] for k, t in present.items()})
-            for i in range(0, n * (1 + len(draws)), n)
-        ]
-        return cut[0], [*cut[1:]]
+        batch = self.feed.batch(np.concatenate([rows, draws.ravel()]))
+        own, *others = (picked(batch, slice(i, i + n)) for i in range(0, n * (1 + len(draws)), n))
+        return own, [*others]
 
     def _inside(self, subsets: np.ndarray, there: np.ndarray) -> np.ndarray:
         """Which modalities are in which subset, (C, B, M): always one that is no player, or that the sample lacks."""
@@ -236,16 +234,6 @@ def places_of(names: tuple[str, ...], wanted: Sequence[str]) -> list[int]:
         if name not in names:
             raise InputError(f'players are modalities of the model, however: "{name}"' + did_you_mean(name, names))
     return [names.index(name) for name in wanted]
-
-
-def _has(names: tuple[str, ...], batch: Batch, n: int) -> np.ndarray:
-    """Which modalities each sample has, (B, M): one of whose tokens anything is there."""
-    x, present = batch
-    has = np.zeros((n, len(names)), dtype=bool)
-    for i, name in enumerate(names):
-        if name in x:
-            has[:, i] = present[name].reshape(n, -1).any(1).cpu().numpy() if name in present else True
-    return has
 
 
 def _with_absent(v: np.ndarray, subsets: np.ndarray, there: np.ndarray) -> np.ndarray:

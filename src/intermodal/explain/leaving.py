@@ -20,7 +20,7 @@ from intermodal.explain.coalitions import Coalitions, Table
 from intermodal.explain.explained import Explained
 from intermodal.explain.outcome import Outcome, target_of
 from intermodal.explain.ranks import standard_error
-from intermodal.explain.removal import taken_away
+from intermodal.explain.removal import picked, taken_away
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,9 @@ def permutation_importance(
     for _ in range(repeats):
         order, said, loss = rng.permutation(n), [], []
         for rows in feed.in_order(np.arange(n), max(1, batch_size // len(whole))):
-            x, present = feed.batch(np.concatenate([rows, order[rows]]))
-            own, other = (
-                ({k: t[at] for k, t in x.items()}, {k: t[at] for k, t in present.items()})
-                for at in (slice(None, len(rows)), slice(len(rows), None))
-            )
-            device = next(iter(x.values())).device
+            batch = feed.batch(np.concatenate([rows, order[rows]]))
+            own, other = (picked(batch, at) for at in (slice(None, len(rows)), slice(len(rows), None)))
+            device = next(iter(own[0].values())).device
             inside = torch.from_numpy(whole).to(device)[:, None].expand(-1, len(rows), -1)
             answers = outcome.said(module(*taken_away(own, other, names, inside, "permute")).outputs)
             said.append(answers.reshape(len(whole), len(rows), *answers.shape[1:]))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from intermodal.data.samples import Samples
 from intermodal.explain.findings import Finding, finding
+from intermodal.explain.opening import absent
 from intermodal.explain.row_statistics import ENOUGH, RowStatistics
 from intermodal.spec import Edge, Spec
 
@@ -45,12 +46,10 @@ class Observed:
 
     def add(self, x: Mapping[str, Tensor], present: Mapping[str, Tensor], fused: Any) -> None:
         """Add a batch: what went in, and the `Fused` that came out with the weights of every layer."""
-        here = np.zeros((len(next(iter(x.values()))), len(self.names)), dtype=bool)
-        for i, name in enumerate(self.names):
+        for name in self.names:
             if name in x:
-                here[:, i] = _some(x[name], present.get(name)).cpu().numpy()
                 self._add_copies(name, x[name], present.get(name))
-        self.present = np.concatenate([self.present, here])
+        self.present = np.concatenate([self.present, ~absent(x, present, self.names).numpy()])
         widths = {name: tokens.shape[-2] for name, tokens in fused.tokens.items()}
         known = {name: _known(x[name], present.get(name), n) if name in x else None for name, n in widths.items()}
         for depth, layer in enumerate(fused.weights):
@@ -165,10 +164,3 @@ def _seen(weights: Tensor, asked: list[tuple[Tensor | None, int]]) -> Tensor:
     looked = (weights > 0).any(1).any(1)
     pieces = torch.split(looked, [n for _, n in asked], 1)
     return torch.cat([p if k is None else p | k for p, (k, _) in zip(pieces, asked, strict=True)], 1)
-
-
-def _some(x: Tensor, there: Tensor | None) -> Tensor:
-    """Which samples have anything (B,)."""
-    if there is None:
-        return torch.full((len(x),), x.ndim == 2 or x.shape[1] > 0, device=x.device)
-    return there.reshape(len(x), -1).any(1)

@@ -108,6 +108,21 @@ def taken_away(own: Batch, other: Batch | None, names: tuple[str, ...], inside: 
     return repeated, shown
 
 
+def picked(batch: Batch, at: Any) -> Batch:
+    """Return some rows of a batch.
+
+    Args:
+        batch: x and present.
+        at: what a tensor takes as an index: a slice or places.
+
+    Example:
+        >>> picked(({"a": torch.tensor([[1.0], [2.0]])}, {}), slice(1, None))[0]["a"].tolist()
+        [[2.0]]
+    """
+    x, present = batch
+    return {name: t[at] for name, t in x.items()}, {name: t[at] for name, t in present.items()}
+
+
 def _known(values: Tensor, there: Tensor | None) -> Tensor:
     return torch.ones(values.shape[:-1], dtype=torch.bool, device=values.device) if there is None else there
 

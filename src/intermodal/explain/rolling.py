@@ -186,11 +186,11 @@ def _rolled_run(run: Run, residual: float) -> Tensor:
     """(B, M, M) of a batch, the members of an ensemble averaged."""
     places, there = run.places, run.there
     n, s = there.shape
-    parts = []
+    parts, averaged = [], run.averaged()
     step = max(1, (1 << 23) // max(1, s * s))  # (samples, S, S) in double precision: 64 MiB at a time
     for i in range(0, n, step):
         like = torch.zeros(len(there[i : i + step]), s, s, dtype=torch.float64)
-        layers = [joined({e: w[i : i + step] for e, w in layer.items()}, places, like) for layer in run.averaged()]
+        layers = [joined({e: w[i : i + step] for e, w in layer.items()}, places, like) for layer in averaged]
         graph = [kept(layer, residual) for layer in layers] or [torch.eye(s, dtype=torch.float64).expand_as(like)]
         parts.append(by_modality(rolled(graph), places, there[i : i + step]))
     return run.over_members(run.in_order(torch.cat(parts)))
