@@ -8,10 +8,12 @@ import pytest
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
+from intermodal.explain.agreeing import agreement
 from intermodal.explain.attention_maps import attention_map, attention_of
 from intermodal.explain.coalitions import play
 from intermodal.explain.explaining import Explanation, explain, known_target
 from intermodal.explain.leaving import leave_one_out
+from intermodal.explain.looking import attention_shares
 from intermodal.explain.shapley_values import shapley
 from intermodal.explain.showing import losses_of
 from intermodal.explain.shuffling import uniform_attention
@@ -55,7 +57,9 @@ def test_every_part_is_what_the_part_says_alone(model: FusionClassifier, told: E
     assert told.rules.worth[1] == pytest.approx(shapley(model, X, removal="mean").moved.mean(0))
     assert told.uniform is not None and told.uniform.text == uniform_attention(model, X, y).text
     assert told.curves is not None and set(told.curves.deletion) == {"Shapley", "leave-one-out", "attention", "random"}
-    assert told.agreement.names == ("text", "video", "audio")
+    compared = agreement(attention_shares(model, X), worth.moved, names=worth.names)
+    assert told.agreement.text == compared.text and compared.attention is not None
+    assert told.agreement.attention == pytest.approx(compared.attention)
     assert told.spec == model.spec_.describe()
 
 
