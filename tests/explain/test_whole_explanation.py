@@ -225,3 +225,11 @@ def test_losses_are_those_of_the_model(model: FusionClassifier, told: Explanatio
     assert losses_of(told.shapley, np.array(["other"] * N), model.classes_) is None
     worst = int(np.argmin(said))
     assert "highest loss" in told.shown.why[told.shown.rows.index(worst)]
+
+
+def test_where_nothing_is_missing_one_sentence_says_so(model: FusionClassifier) -> None:
+    X, _ = samples()
+    whole = {name: [values[i] for i in range(N) if i % 4 != 1] for name, values in X.items()}
+    block = explain(model, whole, n_shown=2).to_report()["blocks"][-1]
+    assert block["title"] == "What was missing" and block["kind"] == "text"
+    assert block["text"] == f"Nothing: all {len(whole['text'])} samples have every modality."

@@ -329,6 +329,8 @@ def _worked(e: Explanation) -> list[Block]:
 
 def _presence(e: Explanation) -> Block:
     there = e.game.present
+    if there.all():
+        return {"kind": "text", "title": MISSING, "text": f"Nothing: all {e.n_samples} samples have every modality."}
     block = {
         "kind": "presence",
         "title": MISSING,
