@@ -233,3 +233,11 @@ def test_where_nothing_is_missing_one_sentence_says_so(model: FusionClassifier) 
     block = explain(model, whole, n_shown=2).to_report()["blocks"][-1]
     assert block["title"] == "What was missing" and block["kind"] == "text"
     assert block["text"] == f"Nothing: all {len(whole['text'])} samples have every modality."
+
+
+def test_a_sequence_of_one_place_has_no_timeline(model: FusionClassifier) -> None:
+    X, _ = samples()
+    still = {**X, "video": [frames[:1] if i else frames for i, frames in enumerate(X["video"])]}
+    blocks = explain(model, still, n_shown=2 * N).to_report()["blocks"]
+    (line,) = [b for b in blocks if b["kind"] == "timeline" and b["query"] == "text"]
+    assert [item["id"] for item in line["items"]] == ["0"]

@@ -198,7 +198,8 @@ def _timelines(
                     seconds=seconds.get(context),
                     bins=MOST_COLUMNS,
                 )
-                lines.append(_cut(line, called))
+                if len(line.times) > 1:  # one place in time is no choice
+                    lines.append(_cut(line, called))
             if len(lines) == MOST_TIMELINES:
                 break
         if lines:
