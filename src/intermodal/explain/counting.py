@@ -38,6 +38,27 @@ def shape_of(x: Any) -> Shape:
     raise InputError(f"a shape is read from a tensor, an array or a tuple of sizes, however: {type(x).__name__}")
 
 
+def shapes_of(X: Any) -> list[Shape]:
+    """Return the shapes of what a module is called with: one tensor or shape, or several of them.
+
+    Example:
+        >>> shapes_of((2, 3, 5)), shapes_of(((2, 3, 5), np.zeros((2, 7, 5))))
+        ([(2, 3, 5)], [(2, 3, 5), (2, 7, 5)])
+    """
+    several = isinstance(X, tuple | list) and not all(isinstance(n, int) for n in X)
+    return [shape_of(x) for x in (X if several else (X,))]
+
+
+def has_shapes(X: Any) -> bool:
+    """Tell whether this is a mapping of tensors, arrays or shapes, of which no value need be read.
+
+    Example:
+        >>> has_shapes({"a": (2, 3)}), has_shapes({"a": [[1.0]]})
+        (True, False)
+    """
+    return isinstance(X, Mapping) and all(hasattr(x, "shape") or isinstance(x, tuple) for x in X.values())
+
+
 def token_counts(network: FusionNetwork, X: Any) -> dict[str, np.ndarray]:
     """Count the tokens that the network makes of each modality of each sample.
 
@@ -53,7 +74,7 @@ def token_counts(network: FusionNetwork, X: Any) -> dict[str, np.ndarray]:
         >>> {n: c.tolist() for n, c in token_counts(network, {"a": (2, 3), "b": (2, 7, 2)}).items()}
         {'a': [4, 4], 'b': [3, 3]}
     """
-    known = _from_shapes(network, X) if _has_shapes(X) else _from_samples(network, Samples.of(X, nan="impute"))
+    known = _from_shapes(network, X) if has_shapes(X) else _from_samples(network, Samples.of(X, nan="impute"))
     n = max((len(c) for c in known.values()), default=0)
     counts = {name: known.get(name, np.zeros(n, dtype=int)) for name in network.names}
     if network.absent is not None:
@@ -86,10 +107,6 @@ def weights_per_sample(network: FusionNetwork, X: Any, rows: np.ndarray) -> int:
     pairs = sum(np.asarray(asking) * np.asarray(asked) for asking, asked in sides)
     heads = max((m.n_heads for m in network.modules() if isinstance(m, Attention)), default=0)
     return int(np.max(pairs, initial=0)) * heads * network.n_members
-
-
-def _has_shapes(X: Any) -> bool:
-    return isinstance(X, Mapping) and all(hasattr(x, "shape") or isinstance(x, tuple) for x in X.values())
 
 
 def _from_shapes(network: FusionNetwork, X: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
 from intermodal.errors import InputError
-from intermodal.explain.counting import keys_along, shape_of, token_counts
+from intermodal.explain.counting import has_shapes, keys_along, shape_of, shapes_of, token_counts
 from intermodal.explain.findings import Finding, finding, quoted, worst_first
 from intermodal.explain.linting_torch import lint_torch
 from intermodal.explain.reading_map import even_by_construction
@@ -113,7 +113,7 @@ def edges_with_one_key(network: FusionNetwork, X: Any) -> Iterator[Finding]:
 
 def _swapped(X: Any) -> Iterator[Finding]:
     """Sequences whose second axis agrees where the first does not: the batch is on the second."""
-    if not isinstance(X, Mapping) or not all(hasattr(x, "shape") or isinstance(x, tuple) for x in X.values()):
+    if not has_shapes(X):
         return
     shapes = {name: shape_of(x) for name, x in X.items()}
     sequences = {n: s for n, s in shapes.items() if len(s) == 3}
@@ -164,8 +164,7 @@ def _outside(network: FusionNetwork) -> Iterator[Finding]:
 def _textbook(model: Textbook, X: Any) -> Iterator[Finding]:
     if X is None:
         return
-    tensors = X if isinstance(X, tuple | list) and not all(isinstance(n, int) for n in X) else (X,)
-    shapes = [shape_of(x) for x in tensors]
+    shapes = shapes_of(X)
     wanted = 1 if isinstance(model, SelfAttentionFusion) else 2
     if len(shapes) != wanted or any(len(s) != 3 for s in shapes):
         raise InputError(

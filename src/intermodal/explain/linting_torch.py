@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from intermodal.errors import InputError
-from intermodal.explain.counting import Shape, shape_of
+from intermodal.explain.counting import shapes_of
 from intermodal.explain.findings import Finding, finding
 
 
@@ -65,8 +65,7 @@ def lint_torch(model: nn.Module, X: Any = None) -> Iterator[Finding]:
 
 
 def _called_with(model: nn.MultiheadAttention, X: Any) -> Iterator[Finding]:
-    tensors = X if isinstance(X, tuple | list) and not all(isinstance(n, int) for n in X) else (X,)
-    shapes: list[Shape] = [shape_of(x) for x in tensors]
+    shapes = shapes_of(X)
     if not 1 <= len(shapes) <= 3 or len({len(s) for s in shapes}) > 1 or len(shapes[0]) not in (2, 3):
         raise InputError(f"attention is called with query, key and value of two or three axes, however: {shapes}")
     query, key = shapes[0], shapes[min(1, len(shapes) - 1)]
