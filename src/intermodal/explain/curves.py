@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from intermodal.errors import InputError, did_you_mean
+from intermodal.explain.coalitions import Coalitions
 from intermodal.explain.ranks import SAME, mean_and_error, moved_by
 from intermodal.explain.shapley_values import values_of
-
-if TYPE_CHECKING:
-    from intermodal.explain.coalitions import Coalitions
 
 Measure = Literal["value", "nearness"]
 RANDOM = "random"

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from intermodal.errors import InputError
+from intermodal.explain.coalitions import Coalitions
 from intermodal.explain.curves import Measure, ranking_curves, rankings_of
 from intermodal.explain.ranks import mean_and_error
-
-if TYPE_CHECKING:
-    from intermodal.explain.coalitions import Coalitions
 
 
 @dataclass(frozen=True)

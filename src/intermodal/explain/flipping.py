@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from intermodal.errors import InputError
+from intermodal.explain.coalitions import Coalitions
 from intermodal.explain.curves import RANDOM, Measure, deletion_curves
 from intermodal.explain.ranks import SAME, mean_and_error
-
-if TYPE_CHECKING:
-    from intermodal.explain.coalitions import Coalitions
 
 
 @dataclass(frozen=True)

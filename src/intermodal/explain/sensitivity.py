@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from intermodal.data.batching import Batch
 from intermodal.errors import InputError
-from intermodal.explain.coalitions import play
+from intermodal.explain.coalitions import Coalitions, play
 from intermodal.explain.explained import Explained
 from intermodal.explain.shapley_values import values_of
 from intermodal.explain.standing import StandIn, copy_of
-
-if TYPE_CHECKING:
-    from intermodal.explain.coalitions import Coalitions
 
 Explanation = Callable[[Any, Any], Any]
 """(model, X) -> (N, ...)."""
