@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.explain.attention_maps import attention_map
+from intermodal.explain.attention_maps import AttentionMap, attention_map
 from intermodal.explain.diagnosing import diagnose, examine, never_better, spread
 from intermodal.explain.findings import Finding
 from intermodal.explain.observing import observe
-from intermodal.explain.shapley_values import shapley
+from intermodal.explain.reading_map import attended_but_unused
+from intermodal.explain.shapley_values import Shapley, shapley
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.nn.fused import Fused
@@ -384,3 +385,11 @@ def test_of_long_sequences_fewer_samples_are_looked_at_and_of_too_long_ones_none
     assert looked_at(7 * each) == 7
     assert looked_at(7 * each - 1) == 6
     assert looked_at(each - 1) == 0
+
+
+def test_the_row_of_who_cannot_choose_says_nothing_of_what_is_used() -> None:
+    names, zero = ("a", "b"), np.zeros(1)
+    looked = AttentionMap(names, np.array([[0.9, 0.1], [0.0, 1.0]]), np.zeros((2, 2)), np.array([5, 5]), None)
+    worth = Shapley(names, np.array([[1.0, 0.0]]), zero + 1, zero, np.zeros((1, 2, 2)), 4)
+    (found,) = attended_but_unused(looked, worth, Spec.parse("a -> [a b], b -> b", names))
+    assert found.evidence == {"attention": pytest.approx(0.1), "worth": 0.0}
