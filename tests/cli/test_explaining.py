@@ -54,6 +54,7 @@ def test_the_rule_and_the_outcome_are_chosen(typed, films, model) -> None:
         (["--removal", "maks"], 'did you mean "mask"?'),
         (["--of", "logits"], 'did you mean "logit"?'),
         (["--seconds", "vidoe=2"], 'did you mean "video"?'),
+        (["--seconds", "video"], 'a number above zero for each name, video=0.04, however: "video"'),
         (["--seconds", "video=-1"], 'a number above zero for each name, video=0.04, however: "video=-1"'),
         (["--seconds", "text=2"], 'seconds are given for a sequence of the samples, however: "text"'),
         (["--split", "valid"], 'no row of the split says "valid"'),
@@ -70,3 +71,17 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(typed, films, model, t
 def test_errors_are_json_where_json_was_asked_for(typed, films, model) -> None:
     done = typed("explain", model, films, "--of", "nothing", "--json")
     assert json.loads(done.out)["error"]["exit_code"] == done.code == 2
+
+
+def test_rows_without_a_target_have_no_loss(typed, films, model) -> None:
+    stored = dict(np.load(films))
+    stored["rating"] = np.where(np.arange(61) % 5 == 0, None, stored["rating"].astype(object))
+    import pandas as pd
+
+    columns = {name: list(stored[name]) for name in ("text", "rating", "split")}
+    columns["video"] = [list(frames[:n]) for frames, n in zip(stored["video"], stored["video_len"], strict=True)]
+    pd.DataFrame(columns).to_parquet("partly.parquet")
+    done = typed("explain", model, "partly.parquet", "--of", "loss", "--split", "all", "--json")
+    assert done.code == 0, done.err
+    assert "13 rows have no target, and so no loss; they are left out" in done.err and done.json["n"] == 48
+    assert "if the model was fitted on these rows" in done.err

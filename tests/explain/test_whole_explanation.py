@@ -11,12 +11,13 @@ from intermodal.errors import InputError
 from intermodal.explain.agreeing import agreement
 from intermodal.explain.attention_maps import attention_map, attention_of
 from intermodal.explain.coalitions import play
-from intermodal.explain.explaining import Explanation, explain, known_target
+from intermodal.explain.explaining import Explanation, explain
 from intermodal.explain.leaving import leave_one_out
 from intermodal.explain.looking import attention_shares
 from intermodal.explain.shapley_values import shapley
 from intermodal.explain.showing import losses_of
 from intermodal.explain.shuffling import uniform_attention
+from intermodal.explain.targets import known_rows
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.report.html import to_html
 from intermodal.report.markdown import to_markdown
@@ -212,10 +213,42 @@ def test_seconds_of_nothing_and_no_sample_to_show_are_refused(model: FusionClass
     assert str(error.value) == "n_shown is a number of samples, 1 or more, however: n_shown=0"
 
 
-def test_a_target_that_is_not_known_everywhere_is_none() -> None:
-    assert known_target(None, np.array(["a", None], dtype=object)) is None
-    assert known_target(None, np.array([1.0, np.nan])) is None and known_target(None, None) is None
-    assert known_target(Samples({"a": [[1.0]]}, y=["x"]), None).tolist() == ["x"]
+def test_which_targets_are_known(model: FusionClassifier) -> None:
+    y, rows = known_rows(model, None, np.array(["no", None, "yes", np.nan], dtype=object), 4)
+    assert rows.tolist() == [0, 2] and y is not None
+    regressor = FusionRegressor()
+    assert known_rows(regressor, None, np.array([[1.0, np.nan], [1.0, 2.0]]), 2)[1].tolist() == [1]
+    assert known_rows(regressor, Samples({"a": [[1.0]]}, y=[3]), None, 1)[1].tolist() == [0]
+    assert known_rows(regressor, None, None, 3)[0] is None
+    with pytest.raises(InputError) as error:
+        known_rows(model, None, ["no", "maybe"], 2)
+    assert str(error.value) == "y holds classes that the model was fitted on, however: maybe"
+
+
+def test_samples_without_a_target_count_neither_as_right_nor_as_wrong(model: FusionClassifier) -> None:
+    X, y = samples()
+    partly = np.where(np.arange(N) % 4 == 0, None, y.astype(object))
+    known = np.flatnonzero(np.arange(N) % 4)
+    said = explain(model, Samples(X, y=partly), n_shown=2)
+    assert said.uniform is not None
+    assert said.uniform.score == pytest.approx((model.predict(X) == y)[known].mean())
+    assert said.provenance["n_known"] == len(known) == 23
+    facts = dict(next(b for b in said.to_report()["blocks"] if b["kind"] == "facts")["items"])
+    assert facts["Samples"] == "31; 23 of them with a target"
+    with pytest.raises(InputError) as error:
+        explain(model, Samples(X, y=partly), of="loss")
+    assert str(error.value) == 'of="loss" needs the target of every sample, however: 8 have none'
+
+
+def test_many_samples_are_explained_and_a_part_of_them_disturbed(
+    model: FusionClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = samples()
+    monkeypatch.setattr("intermodal.explain.explaining.FAITHFUL", 7)
+    said = explain(model, X, y=y, n_shown=2)
+    assert said.permuted is not None and len(said.permuted.moved) == 7 and len(said.shapley.values) == N
+    facts = dict(next(b for b in said.to_report()["blocks"] if b["kind"] == "facts")["items"])
+    assert facts["Samples"] == "31; 7 of them for what even and dealt weights would change"
 
 
 def test_losses_are_those_of_the_model(model: FusionClassifier, told: Explanation) -> None:

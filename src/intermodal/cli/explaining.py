@@ -59,7 +59,9 @@ def explain(
 
     outputs.check_file(out, outputs.REPORTS, force=force)
     fitted = load(model)
-    rows, part = _chosen(read_unlabelled(data, fitted), split, samples, seed)
+    rows, part = _chosen(_with_target(read_unlabelled(data, fitted), of), split, samples, seed)
+    if part == "all":
+        console.note("scores are too good, and worth too great, if the model was fitted on these rows")
     lasting = _seconds(seconds or [], fitted.names_)
     with console.progress("explaining") as advance, one_thread():
         explanation = work_out(fitted, rows, removal=removal, of=of, seconds=lasting, seed=seed, progress=advance)
@@ -69,7 +71,8 @@ def explain(
         console.show_json({"model": str(model), "data": str(data), "part": part, **explanation.to_dict()})
         return
     report = explanation.to_report(brief=True)
-    console.show({**report, "subtitle": f"{model}; {len(rows)} {part} rows of {data}; {report['subtitle']}"})
+    named = f"all {len(rows)} rows" if part == "all" else f"{len(rows)} {part} rows"
+    console.show({**report, "subtitle": f"{model}; {named} of {data}; {report['subtitle']}"})
     if out is not None:
         console.note(f'the report is in "{out}"')
 
@@ -85,12 +88,24 @@ def _chosen(samples: Samples, split: Part | None, most: int, seed: int) -> tuple
     return samples[rows], part
 
 
+def _with_target(samples: Samples, of: str) -> Samples:
+    """Leave out rows without a target where the loss is explained."""
+    import numpy as np
+
+    if of != "loss" or samples.y is None:
+        return samples
+    known = np.array([not any(one is None or one != one for one in np.ravel(row)) for row in samples.y])
+    if not known.all():
+        console.note(f"{int((~known).sum())} rows have no target, and so no loss; they are left out")
+    return samples[known]
+
+
 def _seconds(given: list[str], names: tuple[str, ...]) -> dict[str, float]:
     """Read NAME=NUMBER pairs."""
     lasting: dict[str, Any] = {}
     for pair in given:
         name, sign, number = pair.rpartition("=")
-        if name not in names:
+        if sign and name not in names:
             raise InputError(
                 f'--seconds names a modality, however: "{name or pair}"' + did_you_mean(name or pair, names)
             )

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.explain.agreeing import Agreement, agreement
 from intermodal.explain.attention_maps import AttentionMap, attention_map
 from intermodal.explain.coalitions import Coalitions, play
 from intermodal.explain.curves import Curves, deletion_curves
-from intermodal.explain.diagnosing import diagnose
+from intermodal.explain.diagnosing import diagnose, spread
 from intermodal.explain.looking import attention_shares
 from intermodal.explain.shapley_values import Shapley, shapley_of
 from intermodal.explain.showing import Shown, show
@@ -26,11 +27,15 @@ from intermodal.explain.shuffling import (
     attention_permutation,
     uniform_attention,
 )
+from intermodal.explain.targets import known_rows
 from intermodal.explain.two_rules import RuleComparison, compare_rules
 from intermodal.nn.network import FusionNetwork
 
 SECOND = "mean"
 """The rule of removal that stands beside the first."""
+
+FAITHFUL = 256
+"""Samples, spread evenly, on which attention is made even and dealt to other keys: each takes a dozen passes."""
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and words about the next one."""
@@ -162,7 +167,10 @@ def explain(
         raise InputError(f"a fitted FusionClassifier or FusionRegressor is explained, however: {type(model).__name__}")
     say = _steps(progress)
     module, feed = model.prepared(X)
-    y = known_target(X if y is None else None, y)
+    y, rows = known_rows(model, X, y, len(feed))
+    if of == "loss" and len(rows) < len(feed):
+        raise InputError(f'of="loss" needs the target of every sample, however: {len(feed) - len(rows)} have none')
+    all_known = y if len(rows) == len(feed) else None
     say("worth")
     game = play(model, X, removal=removal, of=of, y=y, seed=seed)
     worth = shapley_of(game)
@@ -174,10 +182,15 @@ def explain(
         second = compare_rules(worth, shapley_of(play(model, X, removal=SECOND, of=of, y=y, seed=seed)), seed=seed)
     say("faithfulness")
     asks = attended.mean is not None and isinstance(module.network, FusionNetwork)
-    uniform = uniform_attention(model, X, y) if asks else None
-    permuted = attention_permutation(model, X, seed=seed) if asks else None
+    some = rows if len(rows) else np.arange(len(feed))
+    some = some[spread(len(some), FAITHFUL)]
+    uniform = permuted = None
+    if asks:
+        part = Samples.of(X, nan="impute")[some].with_y(None)
+        uniform = uniform_attention(model, part, None if y is None or not len(rows) else y[some])
+        permuted = attention_permutation(model, part, seed=seed)
     say("warnings")
-    found = [finding.to_dict() for finding in diagnose(model, X, y=y, attention=attended, shapley=worth)]
+    found = [finding.to_dict() for finding in diagnose(model, X, y=all_known, attention=attended, shapley=worth)]
     say("samples")
     return Explanation(
         attended,
@@ -191,26 +204,9 @@ def explain(
         _curves(game, looked_at),
         uniform,
         permuted,
-        show(model, module, feed, attended, worth, y, seconds=seconds, n=n_shown, seed=seed),
-        _provenance(model, module, feed, game, seed),
+        show(model, module, feed, attended, worth, all_known, seconds=seconds, n=n_shown, seed=seed),
+        {**_provenance(model, module, feed, game, seed), "n_known": len(rows), "n_faithful": len(some)},
     )
-
-
-def known_target(X: Any, y: Any) -> np.ndarray | None:
-    """The target of every sample, or None where any is unknown.
-
-    Example:
-        >>> known_target(None, [1.0, float("nan")]), known_target(None, ["a", "b"]).tolist()
-        (None, ['a', 'b'])
-    """
-    y = getattr(X, "y", None) if y is None else y
-    if y is None:
-        return None
-    y = np.asarray(y)
-    if y.dtype.kind == "f":
-        return None if np.isnan(y).any() else y
-    unknown = y.dtype.kind == "O" and any(one is None or one != one for one in y.reshape(-1))
-    return None if unknown else y
 
 
 def _curves(game: Coalitions, looked_at: np.ndarray | None) -> Curves | None:

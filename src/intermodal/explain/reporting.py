@@ -97,11 +97,12 @@ def _first(e: Explanation, blocks: list[Block]) -> Block:
         say("agreement", e.agreement.text, WORTH, "warning" if disagree else "note")
     if e.uniform is not None:
         say("even-attention", e.uniform.text, EVEN)
-    if e.rules is not None:
-        same = f"{e.rules.rules[0]} and {e.rules.rules[1]} put the modalities in the same order"
-        say("two-rules", same if e.rules.agree else "; ".join(f["text"] for f in e.rules.flips), FACTS)
+    if e.rules is not None and len(e.rules.names) > 1:
+        one, other = e.rules.rules
+        turned = f"{one} and {other} order {len(e.rules.flips)} pairs of modalities differently"
+        say("two-rules", f"{one} and {other} order the modalities alike" if e.rules.agree else turned, MOVED)
     error = e.shapley.completeness
-    exact = f"the values of every sample sum to its prediction, to within {error:.1e}"
+    exact = f"the values of every sample sum to its {e.provenance['of']}, to within {error:.1e}"
     say("complete", exact, MOVED, "note" if error <= SAME_PREDICTION else "error")
     titles = {block.get("title") for block in blocks}
     linked = [item if item["see"] in titles else {**item, "see": None} for item in items]
@@ -117,8 +118,8 @@ def _facts(e: Explanation) -> Block:
     p = e.provenance
     items = [
         ["Fusion", e.spec],
-        ["Samples", str(e.n_samples)],
-        ["Explained", OUTCOMES[p["of"]]],
+        ["Samples", _samples(e)],
+        ["Explained", _explained(e)],
         ["A modality is taken away", f"{p['removal']}: {RULES[p['removal']]}"],
         ["Subsets evaluated", str(p["evaluations"])],
         ["Completeness error", f"{e.shapley.completeness:.1e}"],
@@ -126,6 +127,21 @@ def _facts(e: Explanation) -> Block:
         ["Seed", str(p["seed"])],
     ]
     return {"kind": "facts", "title": FACTS, "items": items}
+
+
+def _samples(e: Explanation) -> str:
+    n, known, some = e.n_samples, e.provenance["n_known"], e.provenance["n_faithful"]
+    parts = [f"{n:,}"] + [f"{known:,} of them with a target"] * (0 < known < n)
+    return "; ".join(
+        parts + [f"{some:,} of them for what even and dealt weights would change"] * (some < max(known, 1))
+    )
+
+
+def _explained(e: Explanation) -> str:
+    """What the values sum to."""
+    if e.provenance["of"] != "prediction":
+        return OUTCOMES[e.provenance["of"]]
+    return "the probability of every class" if e.shown.classes else "the predicted number" + "s" * (e.game.v.ndim == 3)
 
 
 # --- attention --------------------------------------------------------------------------------------
@@ -197,7 +213,7 @@ def _worth(e: Explanation) -> Block:
         "kind": "bars",
         "title": WORTH,
         "caption": "Mean absolute Shapley value over the samples, with a 95 % bootstrap interval: how far the "
-        "modality moved the prediction.",
+        f"modality moved the {e.provenance['of']}.",
         "items": [
             {"label": w["name"], "value": w["mean"], "low": w["low"], "high": w["high"]} for w in e.shapley.worth()
         ],

@@ -158,7 +158,8 @@ def _left_out(chosen: tuple[Chosen, ...], n: int, seed: int) -> str | None:
         for reason in one.reasons:
             counts[reason] = counts.get(reason, 0) + 1
     told = ", ".join(f"{k} {why}" + (f" (seed {seed})" if why == RANDOM else "") for why, k in counts.items())
-    return f"Showing {len(chosen)} of {n:,} samples: {told}"
+    several = "; some for several reasons" if sum(counts.values()) > len(chosen) else ""
+    return f"Showing {len(chosen)} of {n:,} samples: {told}{several}."
 
 
 def _check(feed: Any, seconds: Mapping[str, Any] | None, n: int) -> None:
