@@ -225,3 +225,21 @@ def test_numbers_are_written_as_python_writes_them(opened, pages):
     for digits in (0, 2, 3, 6):
         made = page.evaluate("([all, digits]) => all.map((v) => window.intermodal.figure(v, digits))", [values, digits])
         assert made == [figure(v, digits) for v in values]
+
+
+def test_a_map_in_which_nobody_asked_can_still_be_turned(opened, pages):
+    import numpy as np
+
+    block = pages.attention()
+    shape = np.array(block["mean"]).shape
+    for key in ("mean", "std"):
+        block[key] = np.full(shape, None).tolist()
+    for sample in block["samples"]:
+        sample["mass"] = np.full(shape, None).tolist()
+    block["count"] = [0] * 3
+    page = opened({"title": "t", "blocks": [block]})
+    selects = page.locator('[data-view="attention"] > .pickers select')
+    for index in range(selects.count()):
+        for value in selects.nth(index).evaluate("(s) => [...s.options].map((o) => o.value)"):
+            selects.nth(index).select_option(value, force=True)
+    assert "There is no finite value to colour." in page.locator('[data-view="attention"]').inner_text()

@@ -94,3 +94,13 @@ def test_what_was_missing_is_marked_by_more_than_colour(opened, pages):
         ["there", "yes"] if there else ["away", "missing"] for row in pages.presence()["present"] for there in row
     ]
     assert cells == wanted
+
+
+def test_a_sample_that_nothing_moved_is_not_said_to_be_moved(opened, pages):
+    block = pages.attribution()
+    sample = block["samples"][0]
+    sample["values"] = [[0.0] * 2 for _ in sample["values"]]
+    sample["full"] = list(sample["empty"])
+    page = opened({"title": "t", "blocks": [block]})
+    said = page.locator('[data-view="attribution"] .live').first.inner_text()
+    assert said.endswith("nothing moved it.") and "most" not in said

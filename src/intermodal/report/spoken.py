@@ -45,6 +45,7 @@ SPOKEN: dict[str, str] = {key: WORDS[key] for key in _SHARED} | {
     "Control key, or the space bar, several heads are chosen and averaged.",
     "chosen_heads": "mean over {n} chosen heads",
     "moved": "Sample: {sample}, output: {output}. From {from} to {to}; {name} moved it most, by {value}.",
+    "unmoved": "Sample: {sample}, output: {output}. From {from} to {to}; nothing moved it.",
     "from": "from ({unit})",
     "to": "to ({unit})",
     "whole": "Whole length",

@@ -38,7 +38,7 @@ function legend(part, values, scale) {
     bar.append(shape("svg", { width: "100%", height: "100%" }, line("under"), line("over")));
     shown.push(make("em", {}, say("uniform", { value: fixed(scale.uniform, 3) })));
   }
-  strip.replaceChildren(...shown);
+  strip?.replaceChildren(...shown); // where nobody asked there is nothing to colour
   const all = values.flat(), finite = all.filter((v) => v !== null && Number.isFinite(v));
   const [least, most] = [Math.min(...finite), Math.max(...finite)].map((v) => figure(v, decimals(finite)));
   const sentences = finite.length

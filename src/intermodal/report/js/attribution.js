@@ -54,7 +54,7 @@ views.attribution = (view, data) => {
       make("tbody", {}, ...rows), make("tfoot", {}, foot));
     const sizes = values.map((value) => Math.abs(value ?? 0)), most = sizes.indexOf(Math.max(...sizes));
     if (most >= 0) {
-      speak(say("moved", { sample: named(one.id), output: named(data.outputs[at]), from: figure(empty, digits),
+      speak(say(sizes[most] ? "moved" : "unmoved", { sample: named(one.id), output: named(data.outputs[at]), from: figure(empty, digits),
         to: figure(full, digits), name: named(data.names[most]), value: figure(values[most], digits) }));
     }
   }
