@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,13 @@ def test_a_failed_rename_leaves_nothing_behind(full, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         write(full, tmp_path / "r.md")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_written_is_named_by_the_name_that_was_given(tmp_path, monkeypatch):
+    def full(self, content):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError) as error:
+        write({"title": "t", "blocks": []}, tmp_path / "r.md")
+    assert error.value.filename == str(tmp_path / "r.md") and error.value.strerror == "No space left on device"

@@ -51,6 +51,11 @@ def write(report: Report, path: str | os.PathLike[str], *, max_mb: float = 25) -
     try:
         beside.write_bytes(content)
         os.replace(beside, path)
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        # The file beside is nobody's business.
+        raise type(problem)(problem.errno, problem.strerror, str(path)) from None
     finally:
         beside.unlink(missing_ok=True)
     return path
