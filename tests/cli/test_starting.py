@@ -79,3 +79,14 @@ def test_a_slip_in_the_options_is_one_sentence(typed, words, sentence):
     assert sentence in said.err
     assert said.err.count("\n") == 1
     assert sentence in said.json["error"]["message"]
+
+
+def test_a_terminal_without_unicode_gets_the_ascii_form(started, tmp_path, monkeypatch):
+    import numpy as np
+
+    np.savez(tmp_path / "d.npz", a=np.random.default_rng(0).normal(size=(9, 2)), y=np.arange(9) % 2)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = started("inspect", tmp_path / "d.npz")
+    out, err = done.communicate(timeout=60)
+    assert done.returncode == 0, err
+    assert out.isascii() and "-- Modalities" in out and "?" not in out.split("-- Modalities")[1].split("\n")[0]

@@ -23,14 +23,15 @@ def show(report: Mapping[str, Any], *, follows: bool = False) -> None:
     """
     from intermodal.report.text import to_text
 
-    sys.stdout.write("\n" * follows + to_text(report, width=_width(), color=is_coloured(sys.stdout)))
+    shown = to_text(report, width=_width(), color=is_coloured(sys.stdout), ascii_form=not _is_utf8(sys.stdout))
+    sys.stdout.write("\n" * follows + shown)
     sys.stdout.flush()
 
 
 def show_json(result: Mapping[str, Any]) -> None:
     """Print one JSON object; what is not a finite number is null."""
-    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    sys.stdout.write(json.dumps(plain(result), indent=2, ensure_ascii=not is_utf8, allow_nan=False) + "\n")
+    is_ascii = not _is_utf8(sys.stdout)
+    sys.stdout.write(json.dumps(plain(result), indent=2, ensure_ascii=is_ascii, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
@@ -91,6 +92,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None  # a NaN is not below anything
     return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _width() -> int:
