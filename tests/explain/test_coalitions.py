@@ -460,3 +460,17 @@ def test_the_module_stays_as_it_is() -> None:
     assert module._modules == before and twin is not module
     with pytest.raises(sharing.NotKnownError):
         twin(x, {})
+
+
+def test_what_is_no_estimator_is_refused_by_all_that_ask_one() -> None:
+    from intermodal.explain.additive import emap
+    from intermodal.explain.leaving import leave_one_out, permutation_importance
+    from intermodal.explain.looking import attention_shares
+    from intermodal.explain.shapley_values import shapley
+    from intermodal.nn.network import FusionNetwork
+
+    network = FusionNetwork("self", {"a": 2}, d_model=8)
+    for call in (play, shapley, leave_one_out, permutation_importance, emap, attention_shares):
+        with pytest.raises(InputError) as error:
+            call(network, {"a": torch.ones(3, 2)})
+        assert str(error.value) == ("a fitted FusionClassifier or FusionRegressor is explained, however: FusionNetwork")

@@ -428,3 +428,14 @@ def test_the_standard_error_is_that_of_scipy_and_unknown_for_one() -> None:
     x = np.random.default_rng(0).normal(size=13)
     assert mean_and_error(x) == (pytest.approx(x.mean()), pytest.approx(stats.sem(x)))
     assert mean_and_error(x[:1]) == (x[0], None)
+
+
+def test_what_is_no_table_is_refused_by_all_that_read_one() -> None:
+    from intermodal.explain.erasing import eraser
+    from intermodal.explain.flipping import ranking_flips
+    from intermodal.explain.sensitivity import infidelity
+
+    for call in (deletion_curves, eraser, lambda t: ranking_flips(t, t), lambda t: infidelity(t, np.zeros((1, 1)))):
+        with pytest.raises(InputError) as error:
+            call({})
+        assert str(error.value) == "what `play` returns is read here, however: dict; write play(model, X)"

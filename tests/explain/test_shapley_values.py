@@ -220,8 +220,8 @@ def test_more_modalities_than_can_be_evaluated_are_refused_before_the_first_eval
     with pytest.raises(InputError) as error:
         shapley(model, None)
     assert str(error.value) == (
-        "exact values take at most 10 modalities, however: 11; join some of them into one, name at most 10 players "
-        "with only=, or let shapley estimate with permutations="
+        "exact values take at most 10 modalities, however: 11; join some of them into one, or in Python ask "
+        "shapley(model, X, only=...) of at most 10 or estimate with shapley(permutations=...)"
     )
     assert not model.asked
 

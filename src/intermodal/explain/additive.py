@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from intermodal.errors import InputError
-from intermodal.explain.explained import Explained
+from intermodal.explain.explained import Explained, prepared
 from intermodal.explain.outcome import Outcome, target_of
 from intermodal.explain.removal import picked, taken_away
 
@@ -97,7 +97,7 @@ def emap(model: Explained, X: Any, y: Any = None, *, batch_size: int = 1024, cap
         >>> found.additive.shape, found.evaluations
         ((20,), 400)
     """
-    module, feed = model.prepared(X)
+    module, feed = prepared(model, X)
     names: tuple[str, ...] = module.network.names  # type: ignore[assignment, union-attr]
     n, m = len(feed), len(names)
     if n == 0:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from intermodal.errors import InputError, did_you_mean
-from intermodal.explain.explained import Explained
+from intermodal.explain.explained import Explained, prepared
 from intermodal.explain.opening import absent
 from intermodal.explain.outcome import Outcome, target_of
 from intermodal.explain.removal import Batch, picked, rule_of, taken_away
@@ -128,10 +128,26 @@ def play(
     if len(table.players) > MOST:
         raise InputError(
             f"exact values take at most {MOST} modalities, however: {len(table.players)}; join some of them into one, "
-            f"name at most {MOST} players with only=, or let shapley estimate with permutations="
+            f"or in Python ask shapley(model, X, only=...) of at most {MOST} or estimate with shapley(permutations=...)"
         )
     v = table.of(np.arange(1 << len(table.players)))
     return Coalitions(table.players, v, table.rule, table.present, of, len(v) * table.n_donors)
+
+
+def check_table(table: Any) -> None:
+    """Refuse what is no game that was played.
+
+    Raises:
+        InputError: a model came, or something else.
+
+    Example:
+        >>> check_table({})
+        Traceback (most recent call last):
+        ...
+        intermodal.errors.InputError: what `play` returns is read here, however: dict; write play(model, X)
+    """
+    if not isinstance(table, Coalitions):
+        raise InputError(f"what `play` returns is read here, however: {type(table).__name__}; write play(model, X)")
 
 
 class Table:
@@ -153,7 +169,7 @@ class Table:
         seed: int,
         batch_size: int,
     ) -> None:
-        self.module, self.feed = model.prepared(X)
+        self.module, self.feed = prepared(model, X)
         self.names: tuple[str, ...] = self.module.network.names  # type: ignore[assignment, union-attr]
         if len(self.feed) == 0:
             raise InputError("at least one sample is explained, however: X holds none")

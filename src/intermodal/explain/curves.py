@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from intermodal.errors import InputError, did_you_mean
-from intermodal.explain.coalitions import Coalitions
+from intermodal.explain.coalitions import Coalitions, check_table
 from intermodal.explain.ranks import SAME, mean_and_error, moved_by
 from intermodal.explain.shapley_values import values_of
 
@@ -234,6 +234,7 @@ def measured(table: Coalitions, measure: Measure) -> np.ndarray:
         >>> measured(game, "value").tolist(), measured(game, "nearness").tolist()
         ([[1.0], [4.0]], [[-3.0], [-0.0]])
     """
+    check_table(table)
     v = -table.v if table.of == "loss" else table.v
     if measure == "nearness":
         return -moved_by(v - v[-1])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from intermodal.errors import InputError
-from intermodal.explain.coalitions import Coalitions
+from intermodal.explain.coalitions import Coalitions, check_table
 from intermodal.explain.curves import Measure, ranking_curves, rankings_of
 from intermodal.explain.ranks import mean_and_error
 
@@ -95,6 +95,7 @@ def eraser(
         >>> row["ranking"], row["comprehensiveness"], row["sufficiency"]
         ('Shapley', 3.0, 1.0)
     """
+    check_table(table)
     most = len(table.names)
     sizes = tuple(range(1, most)) if sizes is None else tuple(sizes)
     if (not sizes and most > 1) or list(sizes) != sorted(set(sizes)) or any(not 1 <= k < most for k in sizes):

@@ -18,6 +18,7 @@ from intermodal.explain.attention_maps import AttentionMap, attention_map
 from intermodal.explain.coalitions import Coalitions, play
 from intermodal.explain.curves import Curves, deletion_curves
 from intermodal.explain.diagnosing import diagnose, spread
+from intermodal.explain.explained import prepared
 from intermodal.explain.looking import attention_shares
 from intermodal.explain.shapley_values import Shapley, shapley_of
 from intermodal.explain.showing import Shown, show
@@ -163,10 +164,8 @@ def explain(
         >>> explanation.attention.names, explanation.attention.mean.shape
         (('a', 'b'), (2, 2))
     """
-    if not hasattr(model, "prepared"):
-        raise InputError(f"a fitted FusionClassifier or FusionRegressor is explained, however: {type(model).__name__}")
     say = _steps(progress)
-    module, feed = model.prepared(X)
+    module, feed = prepared(model, X)
     y, rows = known_rows(model, X, y, len(feed))
     if of == "loss" and len(rows) < len(feed):
         raise InputError(f'of="loss" needs the target of every sample, however: {len(feed) - len(rows)} have none')

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from intermodal.errors import InputError
-from intermodal.explain.coalitions import Coalitions
+from intermodal.explain.coalitions import Coalitions, check_table
 from intermodal.explain.curves import RANDOM, Measure, deletion_curves
 from intermodal.explain.ranks import SAME, mean_and_error
 
@@ -81,6 +81,8 @@ def ranking_flips(
         >>> [(pair["first"], pair["second"]) for pair in flips.pairs]
         [('a first', 'b first')]
     """
+    check_table(first)
+    check_table(second)
     if first.names != second.names or first.present.shape != second.present.shape:
         shapes = f"{first.present.shape} and {second.present.shape}"
         raise InputError(f"two rules are compared on the same modalities and samples, however: {shapes}")

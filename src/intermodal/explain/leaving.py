@@ -17,7 +17,7 @@ import torch
 
 from intermodal.errors import InputError
 from intermodal.explain.coalitions import Coalitions, Table
-from intermodal.explain.explained import Explained
+from intermodal.explain.explained import Explained, prepared
 from intermodal.explain.outcome import Outcome, target_of
 from intermodal.explain.ranks import standard_error
 from intermodal.explain.removal import picked, taken_away
@@ -162,7 +162,7 @@ def permutation_importance(
     """
     if not isinstance(repeats, int | np.integer) or repeats < 2:
         raise InputError(f"repeats is at least 2, so that their spread can be told, however: {repeats=}")
-    module, feed = model.prepared(X)
+    module, feed = prepared(model, X)
     names: tuple[str, ...] = module.network.names  # type: ignore[assignment, union-attr]
     n = len(feed)
     if n < 2:

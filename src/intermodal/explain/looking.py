@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from intermodal.explain.attention_maps import modality_mass
-from intermodal.explain.explained import Explained
+from intermodal.explain.explained import Explained, prepared
 from intermodal.spec import Spec
 
-EVEN = "attention does not choose between modalities here: every edge asks a single one, so its shares are even"
+EVEN = "attention does not choose between modalities here: every edge asks a single one, so its shares are fixed"
 
 
 def attention_shares(model: Explained, X: Any, *, batch_size: int = 256) -> np.ndarray | None:
@@ -39,7 +39,7 @@ def attention_shares(model: Explained, X: Any, *, batch_size: int = 256) -> np.n
         >>> attention_shares(FusionRegressor(max_epochs=3).fit(X, X["a"][:, 0]), X).shape
         (20, 2)
     """
-    module, feed = model.prepared(X)
+    module, feed = prepared(model, X)
     network: Any = module.network
     names: tuple[str, ...] = network.names
     chooses = torch.tensor([name in may_choose(names, network.spec) for name in names])

@@ -14,7 +14,7 @@ import torch
 
 from intermodal.data.batching import Batch
 from intermodal.errors import InputError
-from intermodal.explain.coalitions import Coalitions, play
+from intermodal.explain.coalitions import Coalitions, check_table, play
 from intermodal.explain.explained import Explained
 from intermodal.explain.shapley_values import values_of
 from intermodal.explain.standing import StandIn, copy_of
@@ -108,6 +108,7 @@ def infidelity(table: Coalitions, values: np.ndarray) -> Infidelity:
         >>> infidelity(game, np.array([[3.0, 1.0]])).mean, infidelity(game, np.zeros((1, 2))).share
         (0.0, 1.0)
     """
+    check_table(table)
     v, present = table.v, table.present
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (*present.shape, *v.shape[2:]):

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from intermodal.errors import InputError
-from intermodal.explain.explained import Explained
+from intermodal.explain.explained import Explained, prepared
 
 
 class StandIn:
@@ -48,9 +48,7 @@ def copy_of(model: Explained, X: Any) -> tuple[nn.Module, Any]:
     Raises:
         InputError: the model cannot be explained, or there is no sample.
     """
-    if not hasattr(model, "prepared"):
-        raise InputError(f"a fitted FusionClassifier or FusionRegressor is explained, however: {type(model).__name__}")
-    module, feed = model.prepared(X)
+    module, feed = prepared(model, X)
     if len(feed) == 0:
         raise InputError("at least one sample is explained, however: X holds none")
     return copy.deepcopy(module).eval(), feed
