@@ -66,7 +66,9 @@ def test_nearly_even_attention_puts_nobody_first() -> None:
     assert found.text == (
         "attention is shared out from 32% to 35% and worth from 20% to 50%: too evenly to be compared"
     )
-    assert agreement(np.array([0.38, 0.33, 0.29]), np.array([0.2, 0.5, 0.3]), names=NAMES).same_first is False
+    six = np.array([0.19, 0.14, 0.17, 0.17, 0.16, 0.17])  # a model of six views whose attention is not needed
+    assert agreement(six, np.array([0.17, 0.27, 0.1, 0.19, 0.12, 0.15]), names=tuple("abcdef")).agrees is None
+    assert agreement(np.array([0.45, 0.33, 0.22]), np.array([0.2, 0.5, 0.3]), names=NAMES).same_first is False
 
 
 def test_what_cannot_be_compared_is_said_in_words() -> None:

@@ -112,7 +112,7 @@ def test_shares_that_the_spec_alone_decides_are_noted_and_told_of_nothing_else()
     note = warnings["even-by-construction"]
     assert note["severity"] == "note"
     assert note["text"] == (
-        'the shares in the row of "a", "b", "c" are even by construction: every edge from there asks a single '
+        'the shares in the row of "a", "b", "c" are fixed by the fusion: every edge from there asks a single '
         "modality, so attention chooses among its tokens and not between modalities"
     )
     assert note["remedy"] == (
@@ -134,7 +134,7 @@ def test_shares_that_the_spec_alone_decides_are_noted_and_told_of_nothing_else()
 )
 def test_the_note_names_who_could_not_choose(fusion: str, who: str) -> None:
     text = found(fusion, EVEN, USED)["even-by-construction"]["text"]
-    assert text.startswith(f"the shares in the row of {who} are even")
+    assert text.startswith(f"the shares in the row of {who} are fixed")
 
 
 @pytest.mark.parametrize("fusion", ["self", "a -> [b c]", "* -> [*]", "a -> b, a -> [b c]", "[a b] -> [a b]", "none"])

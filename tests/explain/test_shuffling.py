@@ -149,7 +149,7 @@ def test_with_one_key_nothing_moves_by_construction_and_it_is_said() -> None:
     found = attention_permutation(model, X)
     assert (found.moved == 0).all() and found.one_key.all() and found.median == 0.0
     assert found.text == (
-        "every query sees at most one key, so its weight is 1 by construction and there is nothing to shuffle: the "
+        "no query sees more than one key, so weights are 1 by construction and there is nothing to shuffle: the "
         "prediction cannot move"
     )
 

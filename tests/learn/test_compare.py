@@ -566,4 +566,4 @@ def test_a_finding_of_two_fusions_names_both():
     names = ("text -> video", "text -> video, text -> text")
     result = compare(X, LABEL[:30], fusions=names, n_splits=2, max_epochs=1, n_members=1, d_model=8)
     (told,) = [f["text"] for f in result.findings if f["id"] == "even-by-construction"]
-    assert told.startswith(f'"{names[0]}", "{names[1]}": the shares in the row of "text" are even')
+    assert told.startswith(f'"{names[0]}", "{names[1]}": the shares in the row of "text" are fixed')

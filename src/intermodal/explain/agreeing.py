@@ -18,7 +18,7 @@ UNUSED = 3.0
 """A modality whose share of attention is this many times its share of worth is attended but unused ..."""
 NOTICED = 0.05
 """... when attention gave it at least this share."""
-NEARLY_EVEN = 0.25
+NEARLY_EVEN = 0.5
 """Shares of attention that lie within this part of an even share of one another put nobody first."""
 
 

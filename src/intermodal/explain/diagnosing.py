@@ -103,7 +103,7 @@ def _fitted(model: Any, X: Any, y: Any, attention: Any, shapley: Any, n: int) ->
         shapley = shapley_values(StandIn(model, module, part), X) if shapley is None else shapley
     untrained = never_better(getattr(model, "history_", None))
     found += examine(module, feed, rows, drawn=getattr(model, "drawn", None), untrained=untrained, shapley=shapley)
-    if attention is not None and shapley is not None:
+    if attention is not None and shapley is not None and not untrained:
         found += attended_but_unused(attention, shapley, spec)
     return worst_first(found)
 

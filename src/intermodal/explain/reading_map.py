@@ -69,7 +69,7 @@ def even_by_construction(names: tuple[str, ...], spec: Spec) -> list[Finding]:
     return [
         finding(
             "even-by-construction",
-            f"the shares in the row of {quoted(fixed)} are even by construction: every edge from there asks a single "
+            f"the shares in the row of {quoted(fixed)} are fixed by the fusion: every edge from there asks a single "
             "modality, so attention chooses among its tokens and not between modalities",
             rows=len(fixed),
         )

@@ -55,7 +55,7 @@ class AttentionPermutation:
         """The finding in words."""
         if self.one_key.all():
             return (
-                "every query sees at most one key, so its weight is 1 by construction and there is nothing to shuffle: "
+                "no query sees more than one key, so weights are 1 by construction and there is nothing to shuffle: "
                 "the prediction cannot move"
             )
         told = (
@@ -105,7 +105,7 @@ class UniformAttention:
         told = f"{self.score_name} {self.score:.3f} with attention and {self.uniform_score:.3f} with even weights"
         if self.error is None:
             return f"{told}; one sample, so nothing is known of the spread"
-        told += f", a drop of {self.drop:.3f} ± {self.error:.3f} (standard error)"
+        told += f", a drop of {self.drop:z.3f} ± {self.error:.3f} (standard error)"
         return told + (": attention is needed here" if self.needed else ": attention is not needed here")
 
 
