@@ -41,7 +41,7 @@ def test_the_tour_and_what_it_leaves(typed, small, tmp_path):
     for line in headings[:5]:
         assert line in html
     commands = [shlex.split(line)[1:] for line in said.out.splitlines() if line.startswith("  intermodal ")]
-    assert [words[0] for words in commands] == ["inspect", "compare", "fit", "evaluate", "predict"]
+    assert [words[0] for words in commands] == ["inspect", "compare", "fit", "evaluate", "explain", "predict"]
     for words in commands:
         if words[0] == "compare":  # takes long, so it is stopped right before it trains
             refused = typed(*words, "--fusion", "pix -> nobody")

@@ -20,9 +20,16 @@ FAULTS_WHOLE = [
             "name.encode() + value.detach()",
             "name.encode() + 0 * value.detach()",
         ),
-        ("a target with gaps is used", "return None if np.isnan(y).any() else y", "return y"),
-        ("a label that is unknown is used", "one is None or one != one for one", "one != one for one"),
+        ("who has no target is wrong", "some = rows if len(rows) else np", "some = np"),
+        ("a loss with gaps", 'if of == "loss" and len(rows) < len(feed):', "if False:"),
         ("progress counts from one", "done = iter(range(6))", "done = iter(range(1, 7))"),
+    ),
+    *group(
+        "explain/targets.py",
+        _WHOLE,
+        ("a target with gaps is known", "np.isnan(flat).any(1)", "np.isnan(flat).all(1)"),
+        ("None is known", "one is None or one != one for one", "one != one for one"),
+        ("labels of another model", 'Outcome(model, "loss", y[rows], len(rows))', "len(rows)"),
     ),
     *group(
         "explain/showing.py",
@@ -56,7 +63,11 @@ FAULTS_WHOLE = [
             "for h in range(heads)\n        for m in range(a.n_members)",
         ),
         ("a sentence leads nowhere", 'say("complete", exact, MOVED,', 'say("complete", exact, "",'),
-        ("probabilities are counted twice", "size.sum(2) / 2 if size.ndim", "size.sum(2) if size.ndim"),
+        (
+            "leaving out is signed",
+            "moved_by(left_out_of(e.game).values).mean(0)",
+            "left_out_of(e.game).values.sum(2).mean(0)",
+        ),
     ),
     *group(
         "explain/by_hand.py",

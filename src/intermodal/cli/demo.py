@@ -223,6 +223,7 @@ class _Tour:
             ["compare", data, "--fusion", "none", "--fusion", "self", "--folds", "3", *short],
             ["fit", data, "--fusion", "pix <-> fou, mor -> pix", *short, "-o", mine],
             ["evaluate", mine, data],
+            ["explain", model, data, "-o", str(self.files.folder / "why.html")],
             ["predict", model, data, "-o", str(self.files.folder / "predictions.csv")],
         ]
         return [shlex.join(["intermodal", *command]) for command in commands]

@@ -9,6 +9,7 @@ import numpy as np
 from intermodal.explain.curves import RANDOM
 from intermodal.explain.leaving import left_out_of
 from intermodal.explain.outcome import OUTCOMES
+from intermodal.explain.ranks import moved_by
 from intermodal.explain.removal import RULES
 from intermodal.explain.trace_report import view_of
 
@@ -71,7 +72,7 @@ def dict_of(e: Explanation) -> dict[str, Any]:
         "completeness": worth.completeness,
         "shapley": {"values": worth.values, "full": worth.full, "empty": worth.empty},
         "interactions": _pairs(e),
-        "leave_one_out": _sizes(left_out_of(e.game).values),
+        "leave_one_out": moved_by(left_out_of(e.game).values),
         "agreement": {"agrees": e.agreement.agrees, "spearman": e.agreement.spearman, "text": e.agreement.text},
         "second_rule": None
         if e.rules is None
@@ -224,7 +225,7 @@ def _attribution(e: Explanation) -> Block:
     w, rows = e.shapley, e.shown.rows
     beside = [
         {"label": "Shapley, mean absolute", "values": _known(w.moved.mean(0))},
-        {"label": "leave one out", "values": _known(_sizes(left_out_of(e.game).values).mean(0))},
+        {"label": "leave one out", "values": _known(moved_by(left_out_of(e.game).values).mean(0))},
     ]
     if e.agreement.attention is not None:
         beside.append({"label": "share of attention", "values": _known(e.agreement.attention)})
@@ -259,12 +260,6 @@ def _attribution(e: Explanation) -> Block:
 
 def _numbered(outputs: int, of: str) -> list[str]:
     return [of] if outputs == 1 else [f"output {i + 1}" for i in range(outputs)]
-
-
-def _sizes(values: np.ndarray) -> np.ndarray:
-    """Absolute values; those of several outputs summed and halved, so that probabilities read as what was moved."""
-    size = np.abs(values)
-    return np.asarray(size.sum(2) / 2 if size.ndim == 3 else size)
 
 
 def _pairs(e: Explanation) -> np.ndarray:
