@@ -70,3 +70,9 @@ def test_where_nobody_asks_there_is_nothing_to_work_out() -> None:
     with pytest.raises(InputError) as error:
         worked(network("a -> b, a -> c"), sample(a=0, b=2), edge=Edge("a", "c"))
     assert 'nobody asks along "a -> c"' in str(error.value)
+
+
+def test_a_layer_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError) as error:
+        worked(network("self"), sample(a=0, b=2), layer=1)
+    assert str(error.value) == "layer is one of the network's 1, counted from 0 or back from -1, however: layer=1"

@@ -274,3 +274,13 @@ def test_a_sequence_of_one_place_has_no_timeline(model: FusionClassifier) -> Non
     blocks = explain(model, still, n_shown=2 * N).to_report()["blocks"]
     (line,) = [b for b in blocks if b["kind"] == "timeline" and b["query"] == "text"]
     assert [item["id"] for item in line["items"]] == ["0"]
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_numbers_that_are_all_the_same_have_no_score_and_are_explained(rows: int) -> None:
+    X, _ = samples()
+    X = {name: values[:20] for name, values in X.items()}
+    model = FusionRegressor("self", **QUICK).fit(X, X["text"][:, 0])
+    said = explain(model, Samples(X)[:rows], y=np.ones(rows))
+    assert said.uniform is not None and said.uniform.score is None
+    validate(said.to_report())

@@ -70,7 +70,7 @@ def worked(
         The trace, and beside it the weights of the model.
 
     Raises:
-        InputError: nobody asks anybody in this sample.
+        InputError: nobody asks anybody in this sample, or there is no such layer.
 
     Example:
         >>> network = FusionNetwork("a -> b", {"a": 3, "b": 2}, d_model=8, n_heads=2).eval()
@@ -78,7 +78,10 @@ def worked(
         >>> row.query, row.trace.key_names[:2], row.difference < 1e-6
         ('a', ('b 1', 'b 2'), True)
     """
-    layer = range(len(network.layers))[layer] if network.layers else 0
+    n = len(network.layers)
+    if n and not -n <= layer < n:
+        raise InputError(f"layer is one of the network's {n}, counted from 0 or back from -1, however: {layer=}")
+    layer %= max(1, n)
     with torch.no_grad():
         fused = network(x, present, need_weights="layers")
         seen = cast(list[dict[Edge, Tensor]], fused.weights)

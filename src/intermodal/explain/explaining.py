@@ -186,7 +186,7 @@ def explain(
     uniform = permuted = None
     if asks:
         part = Samples.of(X, nan="impute")[some].with_y(None)
-        uniform = uniform_attention(model, part, None if y is None or not len(rows) else y[some])
+        uniform = uniform_attention(model, part, _scored(model, y, some) if len(rows) else None)
         permuted = attention_permutation(model, part, seed=seed)
     say("warnings")
     found = [finding.to_dict() for finding in diagnose(model, X, y=all_known, attention=attended, shapley=worth)]
@@ -206,6 +206,13 @@ def explain(
         show(model, module, feed, attended, worth, all_known, seconds=seconds, n=n_shown, seed=seed),
         {**_provenance(model, module, feed, game, seed), "n_known": len(rows), "n_faithful": len(some)},
     )
+
+
+def _scored(model: Any, y: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    """The target of these rows, or None where a score cannot be told: R2 of numbers that are all the same."""
+    if y is None or (not hasattr(model, "classes_") and bool((y[rows] == y[rows][:1]).all(0).any())):
+        return None
+    return np.asarray(y[rows])
 
 
 def _curves(game: Coalitions, looked_at: np.ndarray | None) -> Curves | None:
