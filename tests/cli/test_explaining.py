@@ -85,3 +85,8 @@ def test_rows_without_a_target_have_no_loss(typed, films, model) -> None:
     assert done.code == 0, done.err
     assert "13 rows have no target, and so no loss; they are left out" in done.err and done.json["n"] == 48
     assert "if the model was fitted on these rows" in done.err
+
+
+def test_random_models_are_compared_on_request(typed, films, model) -> None:
+    done = typed("explain", model, films, "--randomise", "1", "--samples", "9", "--json")
+    assert any("correlation with the trained model" in line for line in done.json["faithfulness"])

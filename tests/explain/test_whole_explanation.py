@@ -14,6 +14,7 @@ from intermodal.explain.coalitions import play
 from intermodal.explain.explaining import Explanation, explain
 from intermodal.explain.leaving import leave_one_out
 from intermodal.explain.looking import attention_shares
+from intermodal.explain.randomising import model_randomisation
 from intermodal.explain.shapley_values import shapley
 from intermodal.explain.showing import losses_of
 from intermodal.explain.shuffling import uniform_attention
@@ -284,3 +285,17 @@ def test_numbers_that_are_all_the_same_have_no_score_and_are_explained(rows: int
     said = explain(model, Samples(X)[:rows], y=np.ones(rows))
     assert said.uniform is not None and said.uniform.score is None
     validate(said.to_report())
+
+
+def test_random_models_are_explained_on_request(model: FusionClassifier, told: Explanation) -> None:
+    X, _ = samples()
+    said = explain(model, X, n_shown=2, randomise=2)
+    alone = model_randomisation(model, X, draws=2)
+    assert told.randomised is None and said.randomised is not None and said.randomised.draws == 2
+    assert said.randomised.shapley == pytest.approx(alone.shapley)
+    (block,) = [b for b in said.to_report()["blocks"] if b["title"] == "Does the explanation change with the model?"]
+    assert [row[0] for row in block["rows"]] == list(alone.stages)
+    assert [row[1] for row in block["rows"]] == pytest.approx(alone.shapley)
+    assert [row[3] for row in block["rows"]] == pytest.approx(alone.attention)
+    validate(said.to_report())
+    assert not any("change with the model" in b.get("title", "") for b in told.to_report()["blocks"])

@@ -88,7 +88,7 @@ FAULTS_WHOLE = [
             "rows, part = rows_of_part(samples, None)",
         ),
         ("no limit on the rows", "permutation(rows)[:most]", "permutation(rows)"),
-        ("the rule is forgotten", "removal=removal, of=of", "removal=None, of=of"),
+        ("the rule is forgotten", '"removal": removal', '"removal": None'),
         ("the limit of the report is forgotten", "max_mb=max_mb)", "max_mb=25)"),
         ("seconds below zero", "not 0 < lasting[name]", "not -9 < lasting[name]"),
     ),

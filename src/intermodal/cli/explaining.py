@@ -39,6 +39,9 @@ def explain(
         list[str] | None,
         typer.Option("--seconds", metavar="NAME=NUMBER", help="Seconds a token of a sequence lasts: video=0.04."),
     ] = None,
+    randomise: Annotated[
+        int, typer.Option("--randomise", metavar="MODELS", min=0, help="Compare with so many random models; slow.")
+    ] = 0,
     max_mb: Annotated[float, typer.Option("--max-mb", min=0.01, help="Most megabytes of the report.")] = 25,
     seed: Seed = 0,
     force: Force = False,
@@ -64,7 +67,8 @@ def explain(
         console.note("scores are too good, and worth too great, if the model was fitted on these rows")
     lasting = _seconds(seconds or [], fitted.names_)
     with console.progress("explaining") as advance, one_thread():
-        explanation = work_out(fitted, rows, removal=removal, of=of, seconds=lasting, seed=seed, progress=advance)
+        options: dict[str, Any] = {"removal": removal, "of": of, "randomise": randomise, "seed": seed}
+        explanation = work_out(fitted, rows, seconds=lasting, progress=advance, **options)
     if out is not None:
         explanation.report(out, max_mb=max_mb)
     if json:

@@ -20,6 +20,7 @@ from intermodal.explain.curves import Curves, deletion_curves
 from intermodal.explain.diagnosing import diagnose, spread
 from intermodal.explain.explained import prepared
 from intermodal.explain.looking import attention_shares
+from intermodal.explain.randomising import Randomised, model_randomisation
 from intermodal.explain.shapley_values import Shapley, shapley_of
 from intermodal.explain.showing import Shown, show
 from intermodal.explain.shuffling import (
@@ -37,6 +38,9 @@ SECOND = "mean"
 
 FAITHFUL = 256
 """Samples, spread evenly, on which attention is made even and dealt to other keys: each takes a dozen passes."""
+
+RANDOMISED = 64
+"""Samples, spread evenly, on which random models are explained."""
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and words about the next one."""
@@ -59,6 +63,7 @@ class Explanation:
             modalities.
         uniform: what even attention would cost; None where nobody asks.
         permuted: how far the prediction moves when weights are dealt to other keys; None where nobody asks.
+        randomised: whether the explanation changes with the model; None where that was not asked for.
         shown: the samples that a report shows one by one.
         provenance: model, precision, rule, seed: what must be known to repeat this.
     """
@@ -74,6 +79,7 @@ class Explanation:
     curves: Curves | None
     uniform: UniformAttention | None
     permuted: AttentionPermutation | None
+    randomised: Randomised | None
     shown: Shown
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -134,6 +140,7 @@ def explain(
     of: str = "prediction",
     seconds: Mapping[str, Any] | None = None,
     n_shown: int = 20,
+    randomise: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -148,6 +155,7 @@ def explain(
         of: what is explained: `prediction`, `logit`, `margin` or `loss`.
         seconds: name -> seconds that a token of this sequence lasts, or the start, or (start, end), of each token.
         n_shown: samples that a report shows one by one.
+        randomise: random models to compare the explanation with, on 64 samples at most; 0 leaves the test out.
         seed: of every draw.
         progress: called with steps done, steps in all, and words about the next one.
 
@@ -188,6 +196,10 @@ def explain(
         part = Samples.of(X, nan="impute")[some].with_y(None)
         uniform = uniform_attention(model, part, _scored(model, y, some) if len(rows) else None)
         permuted = attention_permutation(model, part, seed=seed)
+    randomised = None
+    if randomise:
+        part = Samples.of(X, nan="impute")[spread(len(feed), RANDOMISED)].with_y(None)
+        randomised = model_randomisation(model, part, removal=removal, draws=randomise, seed=seed)
     say("warnings")
     found = [finding.to_dict() for finding in diagnose(model, X, y=all_known, attention=attended, shapley=worth)]
     say("samples")
@@ -203,6 +215,7 @@ def explain(
         _curves(game, looked_at),
         uniform,
         permuted,
+        randomised,
         show(model, module, feed, attended, worth, all_known, seconds=seconds, n=n_shown, seed=seed),
         {**_provenance(model, module, feed, game, seed), "n_known": len(rows), "n_faithful": len(some)},
     )

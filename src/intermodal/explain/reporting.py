@@ -21,6 +21,7 @@ Block = dict[str, Any]
 
 FIRST, FACTS = "What to know first", "What was explained"
 ATTENTION, WORTH, MOVED = "Who attended to whom", "What each modality was worth", "What moved the prediction"
+RANDOM_MODELS = "Does the explanation change with the model?"
 ORDER, EVEN, MISSING = "Is the order right?", "Does it matter who was looked at?", "What was missing"
 SAME_PREDICTION = 1e-9
 _ORDER_CAPTION = (
@@ -41,6 +42,7 @@ def report_of(e: Explanation, *, brief: bool) -> dict[str, Any]:
         _attribution(e),
         *_order(e),
         *_even(e),
+        *_random(e),
         *_worked(e),
         _presence(e),
     ]
@@ -78,7 +80,7 @@ def dict_of(e: Explanation) -> dict[str, Any]:
         if e.rules is None
         else {"rules": e.rules.rules, "worth": e.rules.worth, "flips": e.rules.flips, "spearman": e.rules.spearman},
         "curves": None if e.curves is None else {"deletion": e.curves.deletion, "insertion": e.curves.insertion},
-        "faithfulness": [one.text for one in (e.uniform, e.permuted, e.curves) if one is not None],
+        "faithfulness": [one.text for one in (e.uniform, e.permuted, e.curves, e.randomised) if one is not None],
     }
 
 
@@ -321,6 +323,24 @@ def _even(e: Explanation) -> list[Block]:
     said = [one.text for one in (e.uniform, e.permuted) if one is not None]
     text = "\n\n".join(one[:1].upper() + one[1:] + "." for one in said)
     return [{"kind": "text", "title": EVEN, "text": text}] if said else []
+
+
+def _random(e: Explanation) -> list[Block]:
+    """How alike the explanations of random models are, stage by stage."""
+    r = e.randomised
+    if r is None:
+        return []
+    rows: list[list[Any]] = []
+    for i, stage in enumerate(r.stages):
+        row: list[Any] = [stage, float(r.shapley[i]), float(r.shapley_std[i])]
+        if r.attention is not None and r.attention_std is not None:
+            row += [float(r.attention[i]), float(r.attention_std[i])]
+        rows.append(row)
+    columns = ["drawn anew, from the top down", "Shapley", "spread over draws"]
+    columns += [] if r.attention is None else ["attention", "spread over draws"]
+    block = {"kind": "table", "title": RANDOM_MODELS, "columns": columns, "rows": rows}
+    caption = "Rank correlation with the trained model's explanation; it should fall as the model is lost. "
+    return [{**block, "caption": caption + r.text.replace("\n", ". ") + "."}]
 
 
 def _worked(e: Explanation) -> list[Block]:
