@@ -87,6 +87,7 @@ def test_rows_without_a_target_have_no_loss(typed, films, model) -> None:
     assert "if the model was fitted on these rows" in done.err
 
 
-def test_random_models_are_compared_on_request(typed, films, model) -> None:
-    done = typed("explain", model, films, "--randomise", "1", "--samples", "9", "--json")
-    assert any("correlation with the trained model" in line for line in done.json["faithfulness"])
+@pytest.mark.parametrize(("words", "compared"), [((), True), (("--randomise", "0"), False)])
+def test_random_models_are_compared_unless_there_shall_be_none(typed, films, model, words, compared) -> None:
+    done = typed("explain", model, films, *words, "--samples", "9", "--json")
+    assert any("correlation with the trained model" in line for line in done.json["faithfulness"]) == compared

@@ -15,6 +15,8 @@ from intermodal.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from intermodal.data.samples import Samples
 
+RANDOM, MANY = 3, 6
+"""Random models to compare with; above so many modalities none unless asked for: each subset doubles the time."""
 SAMPLES = 200
 """Rows that are explained unless more are asked for."""
 
@@ -40,8 +42,14 @@ def explain(
         typer.Option("--seconds", metavar="NAME=NUMBER", help="Seconds a token of a sequence lasts: video=0.04."),
     ] = None,
     randomise: Annotated[
-        int, typer.Option("--randomise", metavar="MODELS", min=0, help="Compare with so many random models; slow.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--randomise",
+            metavar="MODELS",
+            min=0,
+            help="Random models to compare with (default: 3; 0 above 6 modalities).",
+        ),
+    ] = None,
     max_mb: Annotated[float, typer.Option("--max-mb", min=0.01, help="Most megabytes of the report.")] = 25,
     seed: Seed = 0,
     force: Force = False,
@@ -67,7 +75,8 @@ def explain(
         console.note("scores are too good, and worth too great, if the model was fitted on these rows")
     lasting = _seconds(seconds or [], fitted.names_)
     with console.progress("explaining") as advance, one_thread():
-        options: dict[str, Any] = {"removal": removal, "of": of, "randomise": randomise, "seed": seed}
+        options: dict[str, Any] = {"removal": removal, "of": of, "seed": seed}
+        options["randomise"] = RANDOM * (len(fitted.names_) <= MANY) if randomise is None else randomise
         explanation = work_out(fitted, rows, seconds=lasting, progress=advance, **options)
     if out is not None:
         explanation.report(out, max_mb=max_mb)
