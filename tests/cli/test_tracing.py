@@ -80,3 +80,11 @@ def test_torch_is_not_loaded():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr.strip() == "[] 0"
+
+
+def test_a_trace_is_replayed_in_a_precision(typed):
+    words = ("trace", "--q", "1 2", "--k", "2 3; 1 0", "--unscaled", "--dtype", "bfloat16")
+    said = typed(*words)
+    assert said.code == 0 and "── Replayed" in said.out and "In bfloat16 the weights are 1 0.000911" in said.out
+    assert typed(*words, "--json").json["replay"]["weights"][0] == 1.0
+    assert typed(*words[:-1], "int8").code == 2

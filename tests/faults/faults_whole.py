@@ -25,6 +25,20 @@ FAULTS_WHOLE = [
         ("progress counts from one", "done = iter(range(6))", "done = iter(range(1, 7))"),
     ),
     *group(
+        "explain/trace_replay.py",
+        "tests/explain/test_trace_replay.py",
+        ("scores are not rounded", "k.double().mT).to(kind)", "k.double().mT)"),
+        ("the factor is forgotten", "(scores * factor).masked_fill", "scores.masked_fill"),
+        ("hidden keys are seen", "masked_fill(~keep, -torch.inf)", "masked_fill(keep & ~keep, -torch.inf)"),
+        (
+            "nobody to look at is not a number",
+            "masked_fill(~keep.any(-1, keepdim=True), 1.0)",
+            "masked_fill(~keep.any(-1, keepdim=True), 0.0)",
+        ),
+        ("infinity passes", "if not bool(scores.isfinite().all()):", "if False:"),
+        ("the error against itself", "np.abs(found - trace.weights)", "np.abs(found - found)"),
+    ),
+    *group(
         "explain/targets.py",
         _WHOLE,
         ("a target with gaps is known", "np.isnan(flat).any(1)", "np.isnan(flat).all(1)"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ def trace(
     digits: Annotated[int, typer.Option("--digits", min=1, max=30, help="Decimals of a rounded number.")] = 10,
     claim: Annotated[
         str | None, typer.Option("--claim", metavar="NUMBERS", help="Weights, scores or output to check.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", metavar="DTYPE", help="Replay in bfloat16, float16, float32 or float64.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="FILE", help="Report: .html, .md, .json or .txt.")
@@ -47,16 +50,27 @@ def trace(
     check_file(out, REPORTS, force=True)
     worked = work_out(q, k, v, scale=not unscaled, keep=keep, digits=digits)
     verdict = None if claim is None else worked.check(claim)
+    replay = None if dtype is None else worked.replay(dtype)
     if out is not None:
         worked.report(out)
     if json:
-        found = {"scores": worked.scores, "weights": worked.weights, "output": worked.output, "steps": worked.steps}
-        console.show_json(found | ({} if verdict is None else {"check": verdict.to_dict()}))
+        found: dict[str, Any] = {
+            "scores": worked.scores,
+            "weights": worked.weights,
+            "output": worked.output,
+            "steps": worked.steps,
+        }
+        found |= {} if verdict is None else {"check": verdict.to_dict()}
+        if replay is not None:
+            found["replay"] = {"dtype": dtype, "weights": replay.weights, "output": replay.output}
+        console.show_json(found)
         return
     print(worked.text(), end="")
-    if verdict is not None:
+    told = {} if verdict is None else {"The claim": verdict.text()}
+    told |= {} if replay is None else {"Replayed": replay.text}
+    for title, words in told.items():
         from intermodal.report.cells import wrap
 
-        print("\n── The claim", *wrap(verdict.text(), 80)[0], sep="\n")
+        print(f"\n── {title}", *wrap(words, 80)[0], sep="\n")
     if out is not None:
         console.note(f'the report is in "{out}"')

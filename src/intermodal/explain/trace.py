@@ -9,7 +9,7 @@ from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from intermodal.explain.trace_text import text_of
 
 Place = tuple[int, ...]
 """Batch and head, as far as the input has them, and the query: what one row of weights belongs to."""
+
+if TYPE_CHECKING:
+    from intermodal.explain.trace_replay import Replay
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,6 +103,18 @@ class Trace:
     def to_report(self) -> dict[str, Any]:
         """Return the trace as a report: a dict of blocks."""
         return report_of(self)
+
+    def replay(self, dtype: str = "bfloat16") -> Replay:
+        """Return the same steps as a machine stores them: each rounded to `dtype` before the next.
+
+        Example:
+            >>> print(trace("1 2", "2 3; 1 0", scale=False).replay("bfloat16").text)
+            In bfloat16 the weights are 1 0.0009117126465; the largest differs by 9.1e-04 from the exact one. They sum
+            to 1 to within 9.1e-04.
+        """
+        from intermodal.explain.trace_replay import replayed
+
+        return replayed(self, dtype)
 
     def _repr_html_(self) -> str:
         """Show the page in a notebook, inside a frame of its own."""
