@@ -179,7 +179,7 @@ def _attention(e: Explanation) -> Block:
         "kind": "attention",
         "title": ATTENTION,
         "caption": "A row asks, a column is looked at; a row sums to 1. Attention is where the model looked, not what "
-        "it used.",
+        "it used. An even share counts modalities, however many tokens each has.",
         "names": list(a.names),
         "layers": [f"layer {i + 1}" for i in range(len(a.by_head))],
         "heads": called,
