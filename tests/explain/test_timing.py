@@ -453,3 +453,9 @@ def test_a_token_is_named_by_number_or_by_a_label_that_stands_once() -> None:
         'row is one token that asks, however: "the" stands at [0, 2]; give its number'
     )
     assert refused(lambda: found.top(3, 3)) == "row is one of the 3 tokens that ask, however: row=3"
+
+
+def test_seconds_may_come_by_name_as_explain_takes_them() -> None:
+    seen = look(make(), data(), seconds={"video": 0.25, "text": 7.0})
+    assert seen.unit == "s" and np.array_equal(seen.times, look(make(), data(), seconds=0.25).times)
+    assert look(make(), data(), seconds={"text": 7.0}).unit == "token"

@@ -5,7 +5,7 @@ Shapes: Q tokens that ask, K columns of time (tokens, or bins of them), T tokens
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -149,7 +149,7 @@ def timeline(
     query: str,
     context: str,
     sample: int,
-    seconds: float | Sequence[Any] | np.ndarray | None = None,
+    seconds: float | Sequence[Any] | np.ndarray | Mapping[str, Any] | None = None,
     labels: Sequence[str] | None = None,
     layer: int = -1,
     head: int | None = None,
@@ -168,7 +168,8 @@ def timeline(
         context: who is looked at.
         sample: position of the sample.
         seconds: when the tokens of the context are: seconds per token, (T,) their starts, or (T, 2) their starts and
-            ends, in order but as irregular as they are; None numbers them.
+            ends, in order but as irregular as they are; None numbers them. A mapping name -> such, as `explain`
+            takes it, is read at the context.
         labels: (T,) what the tokens of the query are called.
         layer: which layer, counted from 0; -1 is the last.
         head: which head, counted from 0 over all members; None takes the mean, and `how` says so.
@@ -206,6 +207,7 @@ def timeline(
         if gone:
             raise InputError(f'a timeline needs both sides, however: sample {sample} has no "{name}"')
     asks, asked = (columns_of(network, name, x[name], present.get(name)) for name in (query, context))
+    seconds = seconds.get(context) if isinstance(seconds, Mapping) else seconds
     times = spans_of(asked, seconds, context)
     called = _labels(labels, asks, query)
     with as_in_prediction(module):
