@@ -190,3 +190,9 @@ def test_the_style_serves_dark_narrow_printed_and_forced_colours(full):
 def test_without_tables_there_are_no_scrolling_regions(read_page):
     page = read_page(to_html({"title": "t", "blocks": []}))
     assert page.named("table") == [] and page.named("nav") == []
+
+
+def test_a_subtitle_that_would_fill_the_screen_opens_on_request():
+    short, long = (to_html({"title": "t", "subtitle": "x" * n, "blocks": []}) for n in (150, 1500))
+    assert f'<p class="subtitle" dir="auto">{"x" * 150}</p>' in short and "<details" not in short
+    assert '<div class="subtitle" dir="auto"><details><summary>' in long and "x" * 1500 in long

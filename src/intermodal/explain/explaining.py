@@ -32,6 +32,7 @@ from intermodal.explain.shuffling import (
 from intermodal.explain.targets import known_rows
 from intermodal.explain.two_rules import RuleComparison, compare_rules
 from intermodal.nn.network import FusionNetwork
+from intermodal.spec import Spec
 
 SECOND = "mean"
 """The rule of removal that stands beside the first."""
@@ -39,6 +40,8 @@ SECOND = "mean"
 FAITHFUL = 256
 """Samples, spread evenly, on which attention is made even and dealt to other keys: each takes a dozen passes."""
 
+LONG = 200
+"""Letters above which a fusion is said by the words of its preset."""
 RANDOMISED = 64
 """Samples, spread evenly, on which random models are explained."""
 
@@ -207,7 +210,7 @@ def explain(
         attended,
         worth,
         [*attended.findings(), *found, *_turned(second)],
-        module.network.spec.describe(),
+        in_words(module.network.spec, worth.names),
         len(feed),
         game,
         second,
@@ -219,6 +222,22 @@ def explain(
         show(model, module, feed, attended, worth, all_known, seconds=seconds, n=n_shown, seed=seed),
         {**_provenance(model, module, feed, game, seed), "n_known": len(rows), "n_faithful": len(some)},
     )
+
+
+def in_words(spec: Spec, names: tuple[str, ...]) -> str:
+    """Say who asks whom; thirty edges are no sentence where a preset's few words say the same.
+
+    Example:
+        >>> names = ("a", "b", "c", "d", "e", "f")
+        >>> in_words(Spec.parse("cross", names), names), in_words(Spec.parse("cross", names[:2]), names[:2])
+        ('every modality asks every other', 'a asks b; b asks a')
+    """
+    words = spec.describe()
+    if len(words) > LONG:
+        for preset in ("self", "cross"):
+            if Spec.parse(preset, names) == spec:
+                return Spec.parse(preset).describe()
+    return words
 
 
 def _scored(model: Any, y: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:

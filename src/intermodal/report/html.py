@@ -17,6 +17,7 @@ from intermodal.report.escape import html
 from intermodal.report.htmltable import table_html
 from intermodal.report.htmlview import view_html
 from intermodal.report.intervals import intervals_html
+from intermodal.report.markup import name
 from intermodal.report.matrix import matrix_html, matrix_levels
 from intermodal.report.parts import Part
 from intermodal.report.payload import data_script
@@ -85,7 +86,7 @@ def _page(report: Report, css: str, code: str, main: str, *, large: bool) -> tup
         f"default-src 'none'; img-src data:; style-src '{_sha(css)}'; script-src '{_sha(code)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    subtitle = f'<p class="subtitle" dir="auto">{html(report["subtitle"])}</p>' if report.get("subtitle") else ""
+    subtitle = _subtitle(report.get("subtitle") or "")
     page = (
         f'<!doctype html>\n<html lang="{WORDS["lang"]}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -102,6 +103,14 @@ def _page(report: Report, css: str, code: str, main: str, *, large: bool) -> tup
         f"{after}{' ' + html(WORDS['large']) if large else ''}</p></footer>\n"
         f'<div id="words" hidden>{data_script(SPOKEN)}</div>\n<script>{code}</script>\n</body>\n</html>\n',
     )
+
+
+def _subtitle(text: str) -> str:
+    """A paragraph; one that would fill the screen opens on request."""
+    folded = name(text)
+    if folded.startswith("<details"):
+        return f'<div class="subtitle" dir="auto">{folded}</div>'
+    return f'<p class="subtitle" dir="auto">{html(text)}</p>' if text else ""
 
 
 def _section(index: int, blocks: Sequence[Block], parts: Sequence[Part]) -> str:
