@@ -14,7 +14,7 @@ from intermodal.data.samples import Samples
 from intermodal.errors import InputError, OneKeyWarning
 from intermodal.explain import shuffling
 from intermodal.explain.shuffling import SPREADS, TVD, UNITS, attention_permutation, round_by_lot, uniform_attention
-from intermodal.explain.standing import copy_of, layers_that_ask
+from intermodal.explain.standing import StandIn, copy_of, layers_that_ask
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed
 from intermodal.learn.losses import mean_of_members
@@ -346,3 +346,12 @@ def test_deals_differ_from_repeat_to_repeat() -> None:
     found = [attention_permutation(model, X, repeats=1, seed=s).moved for s in (0, 0, 1)]
     assert np.array_equal(found[0], found[1])
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations([found[0], found[2]], 2))
+
+
+def test_a_model_that_hands_out_its_own_network_keeps_it() -> None:
+    model, (X, _) = fitted(), samples()
+    own = StandIn(model, *model.prepared(X))
+    before = {name: value.clone() for name, value in own.prepared(X)[0].state_dict().items()}
+    uniform_attention(own, X)
+    after = own.prepared(X)[0].state_dict()
+    assert before and all(torch.equal(value, after[name]) for name, value in before.items())
