@@ -39,10 +39,14 @@ FAULTS_WHOLE = [
         ("the error against itself", "np.abs(found - trace.weights)", "np.abs(found - found)"),
     ),
     *group(
+        "data/alongside.py",
+        _WHOLE,
+        ("a target with gaps is known", "reshape(len(y), -1).any(axis=1)", "reshape(len(y), -1).all(axis=1)"),
+        ("None is known", "v is None or v != v for v", "v != v for v"),
+    ),
+    *group(
         "explain/targets.py",
         _WHOLE,
-        ("a target with gaps is known", "np.isnan(flat).any(1)", "np.isnan(flat).all(1)"),
-        ("None is known", "one is None or one != one for one", "one != one for one"),
         ("labels of another model", 'Outcome(model, "loss", y[rows], len(rows))', "len(rows)"),
     ),
     *group(

@@ -103,11 +103,11 @@ def _chosen(samples: Samples, split: Part | None, most: int, seed: int) -> tuple
 
 def _with_target(samples: Samples, of: str) -> Samples:
     """Leave out rows without a target where the loss is explained."""
-    import numpy as np
+    from intermodal.data.alongside import unknown_targets
 
     if of != "loss" or samples.y is None:
         return samples
-    known = np.array([not any(one is None or one != one for one in np.ravel(row)) for row in samples.y])
+    known = ~unknown_targets(samples.y)
     if not known.all():
         console.note(f"{int((~known).sum())} rows have no target, and so no loss; they are left out")
     return samples[known]

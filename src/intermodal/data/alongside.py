@@ -13,6 +13,24 @@ PARTS = ("train", "valid", "test")
 _ALIASES = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
 
 
+def unknown_targets(y: np.ndarray) -> np.ndarray:
+    """Tell which samples lack a target, or a part of it: NaN or None, bool (N,).
+
+    Example:
+        >>> unknown_targets(np.array([[1.0, np.nan], [1.0, 2.0]])).tolist()
+        [True, False]
+        >>> unknown_targets(np.array(["yes", None], dtype=object)).tolist()
+        [False, True]
+    """
+    if y.dtype.kind == "f":
+        missing = np.isnan(y)
+    elif y.dtype == object:
+        missing = np.array([[v is None or v != v for v in np.ravel(row)] for row in y]).reshape(len(y), -1)
+    else:
+        missing = np.zeros(y.shape, dtype=bool)
+    return np.asarray(missing.reshape(len(y), -1).any(axis=1))
+
+
 def values_per_sample(name: str, values: Any, n: int, *, axes: tuple[int, ...] = (1, 2)) -> np.ndarray | None:
     """Return `values` as a frozen array with n entries, or None for None.
 

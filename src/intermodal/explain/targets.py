@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from intermodal.data.alongside import unknown_targets
 from intermodal.errors import InputError
 from intermodal.explain.outcome import Outcome, target_of
 
@@ -40,16 +41,7 @@ def known_rows(model: Any, X: Any, y: Any, n: int) -> tuple[np.ndarray | None, n
     y = np.asarray(y)
     if y.ndim == 0 or len(y) != n:
         raise InputError(f"y holds one target for each sample, however: {y.shape=}, {n} samples")
-    rows = np.flatnonzero(~_unknown(y))
+    rows = np.flatnonzero(~unknown_targets(y))
     if len(rows):
         Outcome(model, "loss", y[rows], len(rows))  # refuses what the model cannot be held against
     return y, rows
-
-
-def _unknown(y: np.ndarray) -> np.ndarray:
-    flat = y.reshape(len(y), -1)
-    if y.dtype.kind == "f":
-        return np.asarray(np.isnan(flat).any(1))
-    if y.dtype.kind != "O":
-        return np.zeros(len(y), dtype=bool)
-    return np.array([any(one is None or one != one for one in row) for row in flat], dtype=bool)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from intermodal.data.alongside import unknown_targets
 from intermodal.data.samples import Samples
 from intermodal.errors import DataWarning, InputError, did_you_mean
 from intermodal.learn import baselines as _baselines
@@ -131,7 +132,7 @@ def _parts(samples: Samples, y: Any, groups: Any, split: Any) -> _Parts:
                 f"{name} must have one entry per sample, however: {len(column)} for {len(samples)} samples"
             )
     bare = Samples({name: samples.modality(name) for name in samples.names}, nan="impute")
-    unknown = _unknown(y)
+    unknown = unknown_targets(y)
     if unknown.any():
         message = f"{int(unknown.sum())} of {len(y)} samples have no target and were left out"
         warnings.warn(DataWarning(message), stacklevel=3)
@@ -141,16 +142,6 @@ def _parts(samples: Samples, y: Any, groups: Any, split: Any) -> _Parts:
         bare, y = bare[rows], y[rows]
         groups, split = (None if c is None else c[rows] for c in (groups, split))
     return _Parts(bare, y if y.dtype != object else np.array(y.tolist()), groups, split)
-
-
-def _unknown(y: np.ndarray) -> np.ndarray:
-    if y.dtype.kind == "f":
-        missing = np.isnan(y)
-    elif y.dtype == object:
-        missing = np.array([[v is None or v != v for v in np.ravel(row)] for row in y]).reshape(len(y), -1)
-    else:
-        missing = np.zeros(y.shape, dtype=bool)
-    return missing.reshape(len(y), -1).any(axis=1)
 
 
 def guess_task(y: np.ndarray, task: Task | None = None) -> Task:
