@@ -29,6 +29,7 @@ from intermodal.explain.shuffling import (
     attention_permutation,
     uniform_attention,
 )
+from intermodal.explain.standing import StandIn
 from intermodal.explain.targets import known_rows
 from intermodal.explain.two_rules import RuleComparison, compare_rules
 from intermodal.nn.network import FusionNetwork
@@ -177,19 +178,20 @@ def explain(
     """
     say = _steps(progress)
     module, feed = prepared(model, X)
+    once = StandIn(model, module, feed)  # copied and scaled once, asked many times
     y, rows = known_rows(model, X, y, len(feed))
     if of == "loss" and len(rows) < len(feed):
         raise InputError(f'of="loss" needs the target of every sample, however: {len(feed) - len(rows)} have none')
     all_known = y if len(rows) == len(feed) else None
     say("worth")
-    game = play(model, X, removal=removal, of=of, y=y, seed=seed)
+    game = play(once, X, removal=removal, of=of, y=y, seed=seed)
     worth = shapley_of(game)
     say("attention")
-    attended, looked_at = attention_map(module, feed), attention_shares(model, X)
+    attended, looked_at = attention_map(module, feed), attention_shares(once, X)
     say("a second rule of removal")
     second = None
     if game.removal != SECOND and hasattr(model, "preprocessor_"):  # which knows the training mean
-        second = compare_rules(worth, shapley_of(play(model, X, removal=SECOND, of=of, y=y, seed=seed)), seed=seed)
+        second = compare_rules(worth, shapley_of(play(once, X, removal=SECOND, of=of, y=y, seed=seed)), seed=seed)
     say("faithfulness")
     asks = attended.mean is not None and isinstance(module.network, FusionNetwork)
     some = rows if len(rows) else np.arange(len(feed))
