@@ -24,7 +24,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "spec", "nn", "data"},
         {"numpy", "torch", "sklearn", "scipy", "threadpoolctl", "safetensors", *TABULAR},
     ),
-    "find": ({"errors", "spec", "nn", "data", "learn"}, {"numpy", "torch", "sklearn", "safetensors"}),
+    "find": (
+        {"errors", "spec", "attention", "nn", "data", "learn"},
+        {"numpy", "torch", "sklearn", "scipy", "safetensors", "tokenizers", "faiss", "pymilvus", "sacrebleu"},
+    ),
     "explain": ({"errors", "spec", "attention", "nn", "data"}, {"numpy", "torch", "networkx"}),
     "report": (set(), set()),
     "serve": ({"errors", "learn", "find", "explain", "report"}, {"numpy", "torch", "starlette", "uvicorn"}),

@@ -361,7 +361,7 @@ def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("intermodal.learn.saving.save_file", full)
+    monkeypatch.setattr("intermodal.learn.folder.save_file", full)
     with pytest.raises(OSError, match="disk full"):
         model.save(tmp_path / "m")
     assert list(tmp_path.iterdir()) == []

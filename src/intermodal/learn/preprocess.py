@@ -5,9 +5,12 @@ Shapes: N samples, R tokens of all samples, D width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import torch
 
 from intermodal.data.samples import Modality, Samples
 from intermodal.errors import DataError, did_you_mean
@@ -112,6 +115,39 @@ class Preprocessor:
             ids=samples.ids,
             target=samples.target,
         )
+
+    def described(self) -> list[dict[str, Any]]:
+        """What each modality looks like, ready for JSON; its numbers are in `tensors`."""
+        return [
+            {"name": name, "kind": s.kind, "columns": None if s.columns is None else list(s.columns)}
+            for name, s in self.scalings.items()
+        ]
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Mean and scale of each modality, in the order of `described`."""
+        numbers = [{"mean": s.mean, "scale": s.scale} for s in self.scalings.values()]
+        return {
+            f"scaling.{i}.{part}": torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+            for i, parts in enumerate(numbers)
+            for part, values in parts.items()
+        }
+
+    @classmethod
+    def restored(cls, described: Sequence[Mapping[str, Any]], tensors: Mapping[str, torch.Tensor]) -> Preprocessor:
+        """Put together what `described` and `tensors` took apart.
+
+        Example:
+            >>> fitted = Preprocessor.fit(Samples({"a": [[1.0], [3.0]]}))
+            >>> Preprocessor.restored(fitted.described(), fitted.tensors()).scalings["a"].mean
+            array([2.])
+        """
+        scalings = {}
+        for i, modality in enumerate(described):
+            columns = modality["columns"]
+            mean, scale = (tensors[f"scaling.{i}.{part}"].numpy() for part in ("mean", "scale"))
+            columns = None if columns is None else tuple(columns)
+            scalings[modality["name"]] = Scaling(modality["kind"], mean, scale, columns)
+        return cls(scalings)
 
 
 def _rows(modality: Modality) -> tuple[np.ndarray, np.ndarray]:

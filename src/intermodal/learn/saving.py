@@ -1,51 +1,31 @@
-"""A model as a folder: `config.json` says what it is, `model.safetensors` holds its numbers. Nothing is pickled."""
+"""A fitted estimator as a folder, and back: parameters and findings as text, weights and scalings as numbers."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from intermodal.errors import InputError
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
-from intermodal.learn.preprocess import Preprocessor, Scaling
+from intermodal.learn.folder import read_folder, whole, write_folder
+from intermodal.learn.preprocess import Preprocessor
 from intermodal.spec import Spec
 
 FORMAT = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 Estimator = FusionClassifier | FusionRegressor
+ESTIMATORS = {"FusionClassifier": FusionClassifier, "FusionRegressor": FusionRegressor}
 
 
 def save(model: Any, folder: Path, *, overwrite: bool = False) -> Path:
     """Write a fitted estimator to a folder; see `FusionClassifier.save`."""
-    if folder.exists() and not overwrite:
-        raise InputError(f'a model is saved to a new folder, however: "{folder}" exists; choose overwrite or another')
-    if folder.exists() and not (folder / CONFIG).is_file():
-        raise InputError(f'only a model is overwritten, however: "{folder}" holds no {CONFIG}')
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        beside.chmod(0o755)
-        (beside / CONFIG).write_text(json.dumps(_config(model), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        save_file(_tensors(model), beside / WEIGHTS)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(beside, folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    return folder
+    return write_folder(folder, _config(model), _tensors(model), overwrite=overwrite)
 
 
 def load(folder: str | Path) -> Estimator:
-    """Read a model that `save` wrote.
+    """Read an estimator that `save` wrote.
 
     Args:
         folder: the model's folder.
@@ -54,7 +34,7 @@ def load(folder: str | Path) -> Estimator:
         The estimator, fitted, on the CPU; its predictions are those of the one that was saved.
 
     Raises:
-        InputError: no folder, no model in it, or one that this version cannot read.
+        InputError: no folder, no model in it, one of another kind, or one that this version cannot read.
 
     Example:
         >>> load("nowhere/")
@@ -63,18 +43,13 @@ def load(folder: str | Path) -> Estimator:
         intermodal.errors.InputError: a model is a folder with config.json in it, however: "nowhere" has none
     """
     folder = Path(folder)
-    if not (folder / CONFIG).is_file():
-        raise InputError(f'a model is a folder with {CONFIG} in it, however: "{folder}" has none')
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if config["format"] != FORMAT:
-            raise InputError(f"this version reads models of format {FORMAT}, however: {config['format']=}")
-        model = {"FusionClassifier": FusionClassifier, "FusionRegressor": FusionRegressor}[config["class"]]()
-        return _restore(model, config, load_file(folder / WEIGHTS))
-    except InputError:
-        raise
-    except Exception as problem:
-        raise InputError(f'a model is whole, however: "{folder}" is not ({problem})') from problem
+    config, tensors = read_folder(folder, FORMAT)
+    if config["class"] not in ESTIMATORS:
+        raise InputError(
+            f'the model predicts (a {" or a ".join(ESTIMATORS)}), however: "{folder}" holds a {config["class"]}'
+        )
+    with whole(folder):
+        return _restore(ESTIMATORS[config["class"]](), config, tensors)
 
 
 def _config(model: Estimator) -> dict[str, Any]:
@@ -86,10 +61,7 @@ def _config(model: Estimator) -> dict[str, Any]:
         "parameters": {k: _plain(v) for k, v in parameters.items()},
         "spec": str(model.spec_),
         "n_outputs": model.model_.n_outputs,
-        "modalities": [
-            {"name": n, "kind": s.kind, "columns": None if s.columns is None else list(s.columns)}
-            for n, s in model.preprocessor_.scalings.items()
-        ],
+        "modalities": model.preprocessor_.described(),
         "history": model.history_,
         "findings": model.findings_,
     }
@@ -106,10 +78,7 @@ def _config(model: Estimator) -> dict[str, Any]:
 
 
 def _tensors(model: Estimator) -> dict[str, torch.Tensor]:
-    tensors = {f"model.{k}": v.detach().cpu().contiguous() for k, v in model.model_.state_dict().items()}
-    for i, scaling in enumerate(model.preprocessor_.scalings.values()):
-        tensors[f"scaling.{i}.mean"] = torch.from_numpy(np.ascontiguousarray(scaling.mean, dtype=np.float64))
-        tensors[f"scaling.{i}.scale"] = torch.from_numpy(np.ascontiguousarray(scaling.scale, dtype=np.float64))
+    tensors = {f"model.{k}": v for k, v in model.model_.state_dict().items()} | model.preprocessor_.tensors()
     if isinstance(model, FusionRegressor):
         tensors |= {"y.mean": torch.from_numpy(model.y_mean_), "y.scale": torch.from_numpy(model.y_scale_)}
     return tensors
@@ -117,13 +86,8 @@ def _tensors(model: Estimator) -> dict[str, torch.Tensor]:
 
 def _restore(model: Estimator, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Estimator:
     model.set_params(**config["parameters"])
-    scalings = {}
-    for i, modality in enumerate(config["modalities"]):
-        columns = modality["columns"]
-        mean, scale = tensors[f"scaling.{i}.mean"].numpy(), tensors[f"scaling.{i}.scale"].numpy()
-        scalings[modality["name"]] = Scaling(modality["kind"], mean, scale, None if columns is None else tuple(columns))
-    model.preprocessor_ = Preprocessor(scalings)
-    model.names_ = tuple(scalings)
+    model.preprocessor_ = Preprocessor.restored(config["modalities"], tensors)
+    model.names_ = tuple(model.preprocessor_.scalings)
     model.spec_ = Spec.parse(config["spec"], model.names_)
     model.history_ = config["history"]
     model.findings_ = config.get("findings", [])  # a folder written before there were any

@@ -1,0 +1,93 @@
+"""A model as a folder: `config.json` says what it is, `model.safetensors` holds its numbers. Nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from intermodal.errors import InputError
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+def write_folder(
+    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], *, overwrite: bool = False
+) -> Path:
+    """Write a model beside its place, then move it there: whoever looks finds the old one or the new one, whole.
+
+    Args:
+        folder: where it goes; its parents are made.
+        config: ready for JSON, with `format` and `class`.
+        tensors: the numbers, on any device.
+        overwrite: replace the model that is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder exists and is not to be overwritten, or holds something other than a model.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as at:
+        ...     _ = write_folder(Path(at, "m"), {"format": 1, "class": "Toy"}, {})
+        ...     read_folder(Path(at, "m"), 1)
+        ({'format': 1, 'class': 'Toy'}, {})
+    """
+    if folder.exists() and not overwrite:
+        raise InputError(f'a model is saved to a new folder, however: "{folder}" exists; choose overwrite or another')
+    if folder.exists() and not (folder / CONFIG).is_file():
+        raise InputError(f'only a model is overwritten, however: "{folder}" holds no {CONFIG}')
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        beside.chmod(0o755)
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        (beside / CONFIG).write_text(text, encoding="utf-8")
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, beside / WEIGHTS)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(beside, folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return folder
+
+
+def read_folder(folder: Path, version: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read the config and the tensors of a model.
+
+    Args:
+        folder: where `write_folder` put it.
+        version: the `format` that the caller can read.
+
+    Raises:
+        InputError: no folder, no model in it, another format, or a damaged file.
+    """
+    if not (folder / CONFIG).is_file():
+        raise InputError(f'a model is a folder with {CONFIG} in it, however: "{folder}" has none')
+    with whole(folder):
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if config["format"] != version:
+            raise InputError(f"this version reads models of format {version}, however: {config['format']=}")
+        config["class"].lower()  # a text, or this is no model
+        return config, load_file(folder / WEIGHTS)
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[None]:
+    """Turn whatever a damaged model does to its reader into one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as problem:
+        raise InputError(f'a model is whole, however: "{folder}" is not ({problem})') from problem
