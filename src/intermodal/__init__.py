@@ -22,7 +22,7 @@ _LAZY = {
     "attend": "attention",
     "causal_keep": "attention",
     "compare": "learn.compare",
-    "load": "learn.saving",
+    "load": "find.loading",
     "read": "data.reading",
     "Explanation": "explain.explaining",
     "lint": "explain.linting",
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from intermodal.learn.comparison import Comparison as Comparison
     from intermodal.learn.estimators import FusionClassifier as FusionClassifier
     from intermodal.learn.estimators import FusionRegressor as FusionRegressor
-    from intermodal.learn.saving import load as load
+    from intermodal.find.loading import load as load
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel
@@ -77,7 +77,7 @@ def train(
         One dict an epoch: `epoch`, `train_loss`, `valid_loss` (None without validation rows), `seconds`, `best`.
     """
     rng = np.random.default_rng(plan.seed)
-    optimizer = torch.optim.AdamW(_groups(model, plan.weight_decay), lr=plan.lr, fused=True)
+    optimizer = torch.optim.AdamW(decay_groups(model, plan.weight_decay), lr=plan.lr, fused=True)
     average = copy.deepcopy(model).requires_grad_(False).eval()
     moving: tuple[list[Tensor], list[Tensor]] = (list(average.parameters()), list(model.parameters()))
     steps_per_epoch = max(1, -(-len(rows) // plan.batch_size))
@@ -159,8 +159,13 @@ def mean_loss(
     return total / max(float(weight[rows].sum()), 1e-12)
 
 
-def _groups(model: FusionModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, norms and scales do not."""
-    decays = [p for p in model.parameters() if p.ndim > 1]
-    stays = [p for p in model.parameters() if p.ndim <= 1]
+def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters for AdamW: matrices decay; biases, norms and scales do not.
+
+    Example:
+        >>> [len(group["params"]) for group in decay_groups(nn.Linear(2, 3), 0.1)]
+        [1, 1]
+    """
+    decays = [p for p in module.parameters() if p.ndim > 1]
+    stays = [p for p in module.parameters() if p.ndim <= 1]
     return [{"params": decays, "weight_decay": weight_decay}, {"params": stays, "weight_decay": 0.0}]

@@ -1,0 +1,1 @@
+"""Finding: when it happens, which clip fits, and say it in words."""
