@@ -70,11 +70,11 @@ if TYPE_CHECKING:
     from intermodal.explain.linting import lint as lint
     from intermodal.explain.trace import Trace as Trace
     from intermodal.explain.trace import trace as trace
+    from intermodal.find.loading import load as load
     from intermodal.learn.compare import compare as compare
     from intermodal.learn.comparison import Comparison as Comparison
     from intermodal.learn.estimators import FusionClassifier as FusionClassifier
     from intermodal.learn.estimators import FusionRegressor as FusionRegressor
-    from intermodal.find.loading import load as load
 
 
 def __getattr__(name: str) -> Any:

@@ -372,7 +372,7 @@ LEARN = [
         ),
         ("gradients are not clipped", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)", "pass"),
         ("gradients add up over steps", "optimizer.zero_grad(set_to_none=True)", "pass"),
-        ("biases decay", "[p for p in model.parameters() if p.ndim <= 1]", "[]"),
+        ("biases decay", "[p for p in module.parameters() if p.ndim <= 1]", "[]"),
         (
             "training on the rows held out",
             "feed.epoch(rows, plan",
