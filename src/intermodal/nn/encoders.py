@@ -99,7 +99,7 @@ class Encoder(nn.Module):
                 tokens = tokens + self._over_time(_blank(tokens, present), present)
             if self.stride > 1:
                 tokens, present = _join(_blank(tokens, present), present, self.stride)
-            tokens = tokens + _positions(tokens, present)
+            tokens = tokens + positions(tokens, present)
         return _blank(tokens, present), present
 
     def _over_time(self, tokens: Tensor, present: Tensor | None) -> Tensor:
@@ -166,10 +166,22 @@ def _join(tokens: Tensor, present: Tensor | None, stride: int) -> tuple[Tensor, 
     return total / count.clamp(min=1).unsqueeze(-1), count > 0
 
 
-def _positions(tokens: Tensor, present: Tensor | None) -> Tensor:
-    """Sinusoidal positions (1 or B, T, d), counted from the first token (Vaswani et al. 2017, section 3.5)."""
+def positions(tokens: Tensor, present: Tensor | None = None, *, start: int = 0) -> Tensor:
+    """Return sinusoidal positions (1 or B, T, d), counted from the first token that is there.
+
+    Args:
+        tokens: (B, T, d), for their sizes and dtype.
+        present: bool (B, T); None for all.
+        start: the position of the first token.
+
+    Source: Vaswani et al. 2017, section 3.5.
+
+    Example:
+        >>> positions(torch.zeros(1, 2, 2), start=3).equal(positions(torch.zeros(1, 5, 2))[:, 3:])
+        True
+    """
     n, d = tokens.shape[1:]
-    place = torch.arange(n, device=tokens.device).unsqueeze(0)
+    place = torch.arange(start, start + n, device=tokens.device).unsqueeze(0)
     if present is not None:
         place = place - _first(present).unsqueeze(1)
     half = (d + 1) // 2
