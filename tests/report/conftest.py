@@ -83,6 +83,15 @@ def full() -> dict[str, Any]:
                 ],
             },
             {
+                "kind": "track",
+                "title": "When",
+                "name": "fits",
+                "unit": "s",
+                "times": [[0.0, 2.5], [2.5, 5.0], [5.0, 7.0]],
+                "values": [0.125, 1.0, 0.0],
+                "spans": [{"label": "answer", "start": 2.5, "end": 4.75}, {"label": "truth", "start": 7.0, "end": 7.0}],
+            },
+            {
                 "kind": "findings",
                 "title": "Findings",
                 "items": [

@@ -173,10 +173,10 @@ def test_the_page_has_a_language_a_title_and_one_first_heading(full, read_page):
 
 def test_every_table_has_a_caption_scopes_and_a_named_region_for_the_keyboard(full, read_page):
     page = read_page(to_html(full))
-    assert len(page.named("table")) == len(page.named("caption")) == 4
+    assert len(page.named("table")) == len(page.named("caption")) == 5
     assert all(attrs["scope"] in ("row", "col") for attrs in page.named("th"))
     regions = [attrs for _, attrs in page.tags if "region" in (attrs.get("class") or "")]
-    assert len(regions) == 5
+    assert len(regions) == 6
     assert all(a["role"] == "region" and a["tabindex"] == "0" and a["aria-label"] for a in regions)
     assert all(attrs["aria-hidden"] == "true" for attrs in page.named("svg"))
 

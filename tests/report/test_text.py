@@ -135,6 +135,14 @@ self   0.125  -0.250  0.500    ├────────────○──�
 Compared with 0, the dashed line.
 A solid dot's interval leaves the line out; a hollow dot's includes it.
 
+── When
+name           start (s)  end (s)  0.00                                     7.00
+─────────────  ─────────  ───────  ─────────────────────────────────────────────
+fits: highest       2.50     5.00  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█████████████████
+answer              2.50     4.75                  ├─────────────┤
+truth               7.00     7.00                                              │
+The curve shows “fits”, from 0 to 1.
+
 ── Findings
 WARNING  one-key
   One key.

@@ -10,9 +10,13 @@ MATRIX = {"kind": "matrix", "title": "t", "rows": ["a"], "columns": ["b", "c"], 
 BARS = {"kind": "bars", "title": "t", "items": [{"label": "a", "value": 1.0, "low": 0.5, "high": 2.0}]}
 INTERVALS = {"kind": "intervals", "title": "t", "items": [{"label": "a", "value": 1.0, "low": 0.5, "high": 2.0}]}
 FINDING = {"kind": "findings", "title": "t", "items": [{"id": "i", "severity": "note", "text": "x"}]}
+TRACK = {
+    "kind": "track", "title": "t", "name": "fits", "unit": "s", "times": [[0.0, 0.5], [0.5, 1.0]], "values": [0.2, 0.8],
+    "spans": [{"label": "answer", "start": 0.5, "end": 1.0}],
+}  # fmt: skip
 TEXT = {"kind": "text", "text": "hello"}
 KINDS_KNOWN = (
-    '"text", "facts", "table", "matrix", "bars", "intervals", "findings", "commands", '
+    '"text", "facts", "table", "matrix", "bars", "intervals", "track", "findings", "commands", '
     '"attention", "timeline", "attribution", "curves", "trace", "presence"'
 )
 
@@ -41,6 +45,17 @@ WRONG = [
     ({**TABLE, "align": "l"}, 'blocks[1].align must be 2 letters of "l", "r", "c", however: \'l\''),
     ({**TABLE, "highlight": [2]}, "blocks[1].highlight must name rows below 2, however: 2"),
     ({**TABLE, "highlight": [-1]}, "blocks[1].highlight[0] must be an integer of 0 or more, however: -1"),
+    ({**TRACK, "values": [0.2]}, "blocks[1].values must have 2 entries, one per time, however: 1"),
+    ({**TRACK, "values": [0.2, 1.5]}, "blocks[1].values[1] must lie between 0 and 1, however: 1.5"),
+    (
+        {**TRACK, "times": [[0.0, 0.5], [0.5, 0.5]]},
+        "blocks[1].times[1] must be [start, end] with start < end, however: [0.5, 0.5]",
+    ),
+    ({**TRACK, "times": [[0.0], [0.5, 1.0]]}, "blocks[1].times[0] must be [start, end] with start < end, however: [0.0]"),
+    (
+        {**TRACK, "spans": [{"label": "a", "start": 2.0, "end": 1.0}]},
+        "blocks[1].spans[0] must have start <= end, however: 2.0 and 1.0",
+    ),
     ({**MATRIX, "values": []}, "blocks[1].values must have 1 rows, one per name, however: 0"),
     ({**MATRIX, "values": [[1.0]]}, "blocks[1].values[0] must have 2 numbers, one per column, however: 1"),
     ({**MATRIX, "values": [[1.0, "x"]]}, "blocks[1].values[0][1] must be a number, however: 'x'"),
@@ -137,7 +152,7 @@ def test_every_kind_may_be_empty(render, kind):
     scalar = {"n": 0, "completeness": 0.0, "scaled": True, "steps": {"columns": [], "rows": []}}
     empty |= {name: scalar[name] for name in empty if name in scalar}
     empty |= {
-        name: "" for name in ("unit", "how", "query", "context", "removal", "x_label", "y_label") if name in empty
+        name: "" for name in ("unit", "name", "how", "query", "context", "removal", "x_label", "y_label") if name in empty
     }
     assert render({"title": "t", "blocks": [{"kind": kind, "title": "u", **empty}]})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from intermodal.report.cells import width
 
-_SIGNS = str.maketrans("═─━│┊├┤░▒▓█●○▸…–−·×√“”→↓⟨⟩", '=--|:||.:+#*o>~--.xV"">v<>')
+_SIGNS = str.maketrans("═─━│┊├┤░▒▓█●○▸…–−·×√“”→↓⟨⟩▁▂▃▄▅▆▇", '=--|:||.:+#*o>~--.xV"">v<>..:-=++')
 
 
 def ascii_only(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from intermodal.report.catalogue import WORDS
+from intermodal.report.catalogue import WORDS, say
 from intermodal.report.escape import html
 from intermodal.report.figures import exact
 from intermodal.report.grid import Grid, grid_of
@@ -35,7 +35,9 @@ def chart_html(block: Block, draw: Callable[[Block, Scale, int], str]) -> str:
     rows = []
     for index, (texts, values) in enumerate(zip(grid.rows, grid.values, strict=True)):
         picture = f"{_SVG}{lines}{draw(block, axis, index)}</svg>"
-        numbers = f'<td class="r"{gap(values[1])} data-vs="{_all(values)}">{_numbers(texts, values)}</td>'
+        numbers = (
+            f'<td class="r"{gap(values[1])} data-vs="{_all(values)}">{_numbers(block["kind"], texts, values)}</td>'
+        )
         rows.append(f'<tr><th scope="row">{name(texts[0])}</th><td class="plot">{picture}</td>{numbers}</tr>')
     table = (
         f'<table class="chart">{caption(block)}<thead><tr>{_heads(grid)}</tr></thead>'
@@ -78,7 +80,9 @@ def _heads(grid: Grid) -> str:
     )
 
 
-def _numbers(texts: tuple[str, ...], values: tuple[Any, ...]) -> str:
+def _numbers(kind: str, texts: tuple[str, ...], values: tuple[Any, ...]) -> str:
+    if kind == "track":
+        return say("time_span", start=texts[1], end=texts[2])
     more = f' <span class="ci">[{", ".join(texts[2:])}]</span>' if any(v is not None for v in values[2:]) else ""
     return texts[1] + more
 

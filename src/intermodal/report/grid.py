@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from intermodal.report.catalogue import WORDS
+from intermodal.report.catalogue import WORDS, say
 from intermodal.report.figures import decimals, figure, is_number, reasons
 from intermodal.report.validating import Block
+
+_TIME_DIGITS = 2
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,13 @@ class Grid:
 
 
 def grid_of(block: Block) -> Grid:
-    """Return the grid of a table, matrix, bars or intervals block.
+    """Return the grid of a table, matrix, bars, intervals or track block.
 
     Example:
         >>> grid_of({"kind": "table", "title": "t", "columns": ["a", "b"], "rows": [["x", 0.25]]}).align
         'lr'
     """
-    makers = {"table": _table, "matrix": _matrix, "bars": _spans, "intervals": _spans}
+    makers = {"table": _table, "matrix": _matrix, "bars": _spans, "intervals": _spans, "track": _track}
     return makers[block["kind"]](block)
 
 
@@ -88,3 +90,14 @@ def _spans(block: Block) -> Grid:
     values = tuple((item["label"], *(item.get(key) for key in keys)) for item in items)
     shown = tuple((row[0], *(figure(value, digits) for value in row[1:])) for row in values)
     return Grid((WORDS["label"], head, *keys[1:]), shown, values, "l" + "r" * len(keys))
+
+
+def _track(block: Block) -> Grid:
+    """Where the curve is highest, then the spans."""
+    rows: list[tuple[Any, ...]] = [(span["label"], span["start"], span["end"]) for span in block["spans"]]
+    if values := block["values"]:
+        start, end = block["times"][max(range(len(values)), key=values.__getitem__)]
+        rows.insert(0, (say("track_highest", name=block["name"]), start, end))
+    shown = tuple((row[0], *(figure(number, _TIME_DIGITS) for number in row[1:])) for row in rows)
+    heads = (f"{WORDS[end]} ({block['unit']})" for end in ("start", "end"))
+    return Grid((WORDS["label"], *heads), shown, tuple(rows), "lrr")

@@ -27,6 +27,7 @@ from intermodal.report.size import WARN_MB, check_size, warn_large
 from intermodal.report.spoken import SPOKEN
 from intermodal.report.strip import strip_html
 from intermodal.report.style import style
+from intermodal.report.track import track_html
 from intermodal.report.validating import Block, Report, validate
 from intermodal.report.views import VIEWS, parts_of
 
@@ -37,6 +38,7 @@ _SIMPLE: dict[str, Callable[[Block], str]] = {
     "matrix": matrix_html,
     "bars": bars_html,
     "intervals": intervals_html,
+    "track": track_html,
     "commands": commands_html,
 }
 _NAVIGATE_FROM = 4

@@ -62,6 +62,14 @@ PLAIN_KINDS: dict[str, dict[str, Check]] = {
         "reference?": number_or_none,
         "unit?": text_or_none,
     },
+    "track": {
+        **HEAD,
+        "name": text,
+        "unit": text,
+        "times": each(each(number)),
+        "values": each(number),
+        "spans": each(a_dict(label=text, start=number, end=number)),
+    },
     "findings": {
         "title": text,
         "items": each(
@@ -111,7 +119,24 @@ def _spans_agree(path: str, block: Block) -> Iterator[str]:
             yield f"{path}.items[{index}] must have low <= high, however: low={low}, high={high}"
 
 
+def _track_agrees(path: str, block: Block) -> Iterator[str]:
+    if len(block["times"]) != len(block["values"]):
+        yield f"{path}.values must have {len(block['times'])} entries, one per time, however: {len(block['values'])}"
+    for index, time in enumerate(block["times"]):
+        if len(time) != 2 or not time[0] < time[1]:
+            yield f"{path}.times[{index}] must be [start, end] with start < end, however: {list(time)}"
+            return
+    for index, value in enumerate(block["values"]):
+        if not 0 <= value <= 1:
+            yield f"{path}.values[{index}] must lie between 0 and 1, however: {value}"
+            return
+    for index, span in enumerate(block["spans"]):
+        if not span["start"] <= span["end"]:
+            yield f"{path}.spans[{index}] must have start <= end, however: {span['start']} and {span['end']}"
+
+
 PLAIN_AGREE: dict[str, Agree] = {
+    "track": _track_agrees,
     "table": _table_agrees,
     "matrix": _matrix_agrees,
     "bars": _spans_agree,

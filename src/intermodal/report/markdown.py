@@ -112,6 +112,7 @@ _BLOCKS: dict[str, Callable[[Block], list[str]]] = {
     "matrix": _grid,
     "bars": _grid,
     "intervals": _grid,
+    "track": _grid,
     "findings": _findings,
     "commands": _commands,
 }

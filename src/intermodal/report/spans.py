@@ -9,12 +9,16 @@ from intermodal.report.validating import Block
 
 
 def span_scale(block: Block) -> Scale:
-    """Return the axis of a bars or intervals block; bars stand on zero unless the block says otherwise.
+    """Return the axis of a bars, intervals or track block; bars stand on zero unless the block says otherwise.
 
     Example:
         >>> span_scale({"kind": "bars", "items": [{"label": "a", "value": 4.0}]}).low
         0.0
     """
+    if block["kind"] == "track":  # time runs from the first to the last, not to the nearest round number
+        ends = [float(end) for time in block["times"] for end in time]
+        low, high = min(ends, default=0.0), max(ends, default=1.0)
+        return Scale(low, high, tuple(t for t in scale([low, high], include=[low, high]).ticks if low <= t <= high))
     values = [item.get(key) for item in block["items"] for key in ("value", "low", "high")]
     if block["kind"] == "bars":
         return scale(values, include=[0.0] if block.get("zero", True) else [])
@@ -41,6 +45,8 @@ def span_notes(block: Block, axis: Scale) -> tuple[str, ...]:
         >>> span_notes(block, span_scale(block))
         ('The axis does not start at zero; it starts at 1.80.',)
     """
+    if block["kind"] == "track":
+        return (say("track_how", name=block["name"]),) if block["values"] else ()
     if block["kind"] == "intervals":
         reference = block.get("reference")
         if reference is None:

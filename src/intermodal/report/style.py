@@ -116,6 +116,7 @@ dt{color:var(--muted)}dd{margin:0;font-variant-numeric:tabular-nums lining-nums}
 .span{stroke:var(--accent);stroke-width:2.5;stroke-linecap:round}
 .dot{fill:var(--accent);stroke:var(--accent);stroke-width:2}
 .hollow{fill:var(--page)}
+.curve{fill:var(--accent)}
 .matrix{width:auto;border-collapse:separate;border-spacing:2px}
 .matrix th,.matrix td{border:0}
 .matrix thead th{padding:0 .375rem .375rem;text-align:center;max-width:8rem;border:0;color:var(--ink);font-weight:400}
@@ -163,7 +164,7 @@ dl{grid-template-columns:minmax(0,1fr);gap:0}dd{margin:0 0 .5rem}
 }
 @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
 @media (forced-colors:active){
-.plus,.minus,.cap{fill:CanvasText}.whisker,.span,.zero,.reference,.dot{stroke:CanvasText}.dot{fill:CanvasText}
+.plus,.minus,.cap,.curve{fill:CanvasText}.whisker,.span,.zero,.reference,.dot{stroke:CanvasText}.dot{fill:CanvasText}
 .hollow{fill:Canvas}.matrix td{border:1px solid CanvasText}.hit>*{outline:2px solid Highlight;outline-offset:-2px}
 td:focus,td:focus-visible{outline:3px solid Highlight}.legend i{display:none}
 }

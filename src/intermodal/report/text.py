@@ -15,6 +15,7 @@ from intermodal.report.grid import grid_of
 from intermodal.report.spans import span_notes, span_scale
 from intermodal.report.textgrid import lay_out
 from intermodal.report.textplot import bar_lines, interval_lines
+from intermodal.report.track import track_lines
 from intermodal.report.validating import Block, Report, validate
 from intermodal.report.views import VIEWS, parts_of
 
@@ -150,10 +151,10 @@ def _spans(block: Block, places: int, paint: _Paint) -> list[str]:
     grid = grid_of(block)
     axis = span_scale(block)
     taken = [max(width(plain(texts[i])) for texts in (grid.columns, *grid.rows)) + 2 for i in range(len(grid.columns))]
-    room = min(40, places - min(taken[0], _LABEL) - sum(taken[1:]))
+    room = min(_ROOM.get(block["kind"], 40), places - min(taken[0], _LABEL) - sum(taken[1:]))
     drawing: list[str] = []
     if grid.rows and room >= 12:
-        draw = bar_lines if block["kind"] == "bars" else interval_lines
+        draw = _DRAWN[block["kind"]]
         ends = (figure(axis.low, 2), figure(axis.high, 2))
         drawing = [ends[0] + " " * (room - len(ends[0]) - len(ends[1])) + ends[1], *draw(block, axis, room)]
     how = span_notes(block, axis) if drawing else ()
@@ -177,6 +178,8 @@ def _commands(block: Block, places: int, paint: _Paint) -> list[str]:
     return ["  " + plain(line) for line in block["lines"]]
 
 
+_ROOM = {"track": 64}
+_DRAWN = {"bars": bar_lines, "intervals": interval_lines, "track": track_lines}
 _BLOCKS: dict[str, Callable[[Block, int, _Paint], list[str]]] = {
     "text": _text,
     "facts": _facts,
@@ -184,6 +187,7 @@ _BLOCKS: dict[str, Callable[[Block, int, _Paint], list[str]]] = {
     "matrix": _matrix,
     "bars": _spans,
     "intervals": _spans,
+    "track": _spans,
     "findings": _findings,
     "commands": _commands,
 }
