@@ -22,7 +22,9 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 def write_folder(
     folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], *, overwrite: bool = False
 ) -> Path:
-    """Write a model beside its place, then move it there: whoever looks finds the old one or the new one, whole.
+    """Write a model beside its place, then move it there: what is in its place is the old one or the new one, whole.
+
+    The old model steps aside only when the new one lies ready, and comes back when that cannot take its place.
 
     Args:
         folder: where it goes; its parents are made.
@@ -47,18 +49,25 @@ def write_folder(
     if folder.exists() and not (folder / CONFIG).is_file():
         raise InputError(f'only a model is overwritten, however: "{folder}" holds no {CONFIG}')
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    place = folder.resolve()  # a link stays a link
+    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    aside = beside.with_name(f"{beside.name}.old")
     try:
         beside.chmod(0o755)
         text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
         (beside / CONFIG).write_text(text, encoding="utf-8")
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, beside / WEIGHTS)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(beside, folder)
+        if place.exists():
+            os.replace(place, aside)
+        os.replace(beside, place)
     except BaseException:
+        if aside.exists() and not place.exists():
+            os.replace(aside, place)
         shutil.rmtree(beside, ignore_errors=True)
         raise
+    finally:
+        if place.exists():
+            shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
