@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from math import comb
 
 import numpy as np
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.find.scans import NAMES, SHORTEST, cuts, film
+from intermodal.find.scans import NAMES, SHORTEST, cuts, film, with_articles
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,16 @@ def digit_clips(
         'a four, then a six, then a two'
     """
     fewest, most = (n_digits,) * 2 if isinstance(n_digits, int) else n_digits
-    if not 1 <= fewest <= most <= 10 or most * SHORTEST > frames or n < 1:
+    if not 1 <= fewest <= most <= 10 or most * SHORTEST > frames or n < 1 or not noise >= 0:
         raise InputError(
-            f"a clip has 1 to 10 digits, each on for {SHORTEST} frames at least, however: {n=}, {n_digits=}, {frames=}"
+            f"a clip has 1 to 10 digits, each on for {SHORTEST} frames at least, however: "
+            f"{n=}, {n_digits=}, {frames=}, {noise=}"
         )
-    if n_sets is not None and (repeats or fewest != most or n_sets < 1):
-        raise InputError(f"sets have one size and no repeats, however: {n_sets=}, {n_digits=}, {repeats=}")
+    if n_sets is not None and (repeats or fewest != most or not 1 <= n_sets <= comb(10, fewest)):
+        raise InputError(
+            f"sets have one size and no repeats, and there are {comb(10, fewest)} of {fewest} digits, however: "
+            f"{n_sets=}, {n_digits=}, {repeats=}"
+        )
     rng = np.random.default_rng(seed)
     orders = _orders(n, fewest, most, repeats, n_sets, distinct, rng)
     videos = [
@@ -118,10 +123,12 @@ def digit_reviews(n: int = 200, *, seed: int = 0) -> DigitReviews:
         >>> digit_reviews(1).texts
         ['i loved the clip with a four and a six but hated the two']
     """
+    if n < 1:
+        raise InputError(f"there is a review, however: {n=}")
     rng = np.random.default_rng(seed)
     picked = [tuple(int(d) for d in rng.permutation(10)[:3]) for _ in range(n)]
     texts = [f"i loved the clip with a {NAMES[a]} and a {NAMES[b]} but hated the {NAMES[c]}" for a, b, c in picked]
-    return DigitReviews(texts, [(a, b) for a, b, _ in picked], [c for _, _, c in picked])
+    return DigitReviews(list(map(with_articles, texts)), [(a, b) for a, b, _ in picked], [c for _, _, c in picked])
 
 
 def _orders(
@@ -162,4 +169,4 @@ def _order(length: int, repeats: bool, rng: np.random.Generator) -> tuple[int, .
 
 
 def _caption(order: Sequence[int]) -> str:
-    return ", then ".join(f"a {NAMES[digit]}" for digit in order).replace("a eight", "an eight")
+    return with_articles(", then ".join(f"a {NAMES[digit]}" for digit in order))

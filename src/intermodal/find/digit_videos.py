@@ -18,7 +18,7 @@ import numpy as np
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError, did_you_mean
-from intermodal.find.scans import NAMES, SHORTEST, cuts, film
+from intermodal.find.scans import NAMES, SHORTEST, cuts, film, with_articles
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Level:
         fade: share of changes that fade.
         twice: share of questions whose digit comes twice, both times an answer.
         relational: share of questions that name another digit, before or after which the answer comes.
+
+    Raises:
+        InputError: segments that do not fit into the film, too few for what is asked, or a share that is none.
     """
 
     frames: int
@@ -42,6 +45,18 @@ class Level:
     fade: float = 0.0
     twice: float = 0.0
     relational: float = 0.0
+
+    def __post_init__(self) -> None:
+        fewest, most = self.segments
+        least = 3 if self.twice or self.relational else 1
+        if not least <= fewest <= most or most * SHORTEST > self.frames:
+            raise InputError(
+                f"a film has {least} segments or more, each of {SHORTEST} frames at least, however: "
+                f"{self.segments=}, {self.frames=}"
+            )
+        shares = (self.blank, self.fade, self.twice, self.relational, self.twice + self.relational)
+        if not all(0 <= share <= 1 for share in shares) or not self.noise >= 0:
+            raise InputError(f"noise is 0 or more and a share lies between 0 and 1, however: {self}")
 
 
 LEVELS = {
@@ -96,7 +111,7 @@ def digit_videos(
         part: "train" or "test": whose handwriting.
         seed: of everything random.
         fps: frames a second, of the answers.
-        absent: share of questions about a digit that never comes.
+        absent: share of questions about a digit that never comes; the other digit that such a question names does.
         frames: another number of frames, or fewest and most; the number of segments grows with it.
 
     Returns:
@@ -121,7 +136,8 @@ def digit_videos(
             problem = f'level is one of {", ".join(LEVELS)}, however: "{level}"'
             raise InputError(problem + did_you_mean(level, LEVELS))
         level = LEVELS[level]
-    shortest, longest = (level.frames,) * 2 if frames is None else (frames,) * 2 if isinstance(frames, int) else frames
+    fixed = level.frames if frames is None else frames
+    shortest, longest = fixed if isinstance(fixed, tuple | list) else (int(fixed), int(fixed))
     if n < 1 or fps <= 0 or not 0 <= absent <= 1 or not 0 < shortest <= longest:
         raise InputError(f"there is a video, with frames, however: {n=}, {fps=}, {absent=}, {frames=}")
     rng = np.random.default_rng(seed)
@@ -143,8 +159,6 @@ def _stretched(level: Level, frames: int) -> Level:
     if frames == level.frames:
         return level
     fewest, most = (max(3, round(s * frames / level.frames)) for s in level.segments)
-    if most * SHORTEST > frames:
-        raise InputError(f"a segment has {SHORTEST} frames at least, however: {most} segments in {frames=}")
     return replace(level, frames=frames, segments=(fewest, most))
 
 
@@ -153,12 +167,14 @@ def _plot(level: Level, absent: bool, rng: np.random.Generator) -> tuple[list[in
     n = int(rng.integers(level.segments[0], level.segments[1] + 1))
     a, b, *others = (int(d) for d in rng.permutation(10))
     kind = rng.random()
-    if absent:
+    if absent and kind >= level.relational:
         return _between(n, {}, others, rng), _asked(PLAIN, rng, a=NAMES[a]), []
     if kind < level.relational:  # seven .. three .. seven: the word says which
         first, middle, last = np.sort(rng.permutation(n)[:3])
         after = bool(rng.random() < 0.5)
         asked = _asked(RELATIVE, rng, a=NAMES[a], b=NAMES[b], order="after" if after else "before")
+        if absent:  # asked in the same words, or the words would betray that nothing answers
+            return _between(n, {int(middle): b}, others, rng), asked, []
         order = _between(n, {int(first): a, int(middle): b, int(last): a}, others, rng)
         return order, asked, [int(last if after else first)]
     at = [int(rng.integers(n))]
@@ -180,4 +196,4 @@ def _between(n: int, given: dict[int, int], others: list[int], rng: np.random.Ge
 
 
 def _asked(templates: tuple[str, ...], rng: np.random.Generator, **words: str) -> str:
-    return templates[int(rng.integers(len(templates)))].format(**words)
+    return with_articles(templates[int(rng.integers(len(templates)))].format(**words))

@@ -97,6 +97,16 @@ def cuts(n_segments: int, n_frames: int, rng: np.random.Generator) -> np.ndarray
     return np.concatenate([[0], inner, [n_frames]])
 
 
+def with_articles(text: str) -> str:
+    """Write "an" where a digit's name begins with a vowel.
+
+    Example:
+        >>> with_articles("a seven, then a eight")
+        'a seven, then an eight'
+    """
+    return text.replace("a eight", "an eight")
+
+
 def _drawn(of_digit: Sequence[np.ndarray], digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One scan for each entry of `digits`, (len(digits), 64)."""
     frames = np.empty((len(digits), WIDTH), dtype=np.float32)
