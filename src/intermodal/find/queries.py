@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Queries:
 
     Args:
         asked: a list of texts; or what `Samples` takes for a modality: an array `(Q, D)` or `(Q, T, D)`, a list of
-            arrays `(T_i, D)`. A vector is a sequence of one token.
+            arrays `(T_i, D)`, samples of one modality. A vector is a sequence of one token.
         words: the vocabulary the texts are read with; None where the queries are vectors.
 
     Raises:
@@ -56,6 +57,10 @@ class Queries:
         self._vectors: Samples | None = None
         if isinstance(asked, str):
             raise InputError(f"queries are a list, however: one text was given; write [{asked[:40]!r}]")
+        if isinstance(asked, Mapping) or not hasattr(asked, "__len__"):
+            raise InputError(f"queries are a list, however: {_looks(asked)}")
+        if hasattr(asked, "to_list"):  # a column of a table
+            asked = asked.to_list()
         if len(asked) == 0:
             raise InputError("there is at least one query, however: the list is empty")
         if are_texts(asked):
@@ -67,8 +72,7 @@ class Queries:
         else:
             if words is not None:
                 raise InputError(f"queries are texts, as in training, however: {_looks(asked)}")
-            packed = asked if isinstance(asked, Samples) else Samples({NAME: _sequences(asked)})
-            self._vectors = packed
+            self._vectors = Samples({NAME: _sequences(asked)})
 
     @property
     def width(self) -> int | None:
@@ -112,6 +116,14 @@ def are_texts(asked: Sequence[Any]) -> bool:
 
 def _sequences(asked: Any) -> Any:
     """Vectors as sequences of one token."""
+    if isinstance(asked, Samples):
+        if len(asked.names) != 1:
+            raise InputError(f"queries are samples of one modality, however: it has {', '.join(asked.names)}")
+        modality = asked.modality(asked.names[0])
+        if modality.kind == "sequence":
+            return replace(modality, name=NAME)
+        pairs = zip(modality.values, modality.present, strict=True)
+        return [vector[None] if there else None for vector, there in pairs]
     if getattr(asked, "ndim", 0) == 2:
         return asked[:, None]
     if isinstance(asked, list | tuple) and all(np.ndim(a) == 1 for a in asked):

@@ -1,11 +1,12 @@
 """The words of the texts a model was fitted on, and texts as numbers.
 
-Words are cut by scikit-learn's analyzer: lower case, punctuation left out. A Chinese, Japanese or Korean sign is a word
-of its own, since no space parts them.
+Words are cut by scikit-learn's analyzer: lower case, punctuation left out, one spelling of what Unicode can spell in
+several (NFKC). A Chinese, Japanese or Korean sign is a word of its own, since no space parts them.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,8 +14,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from intermodal.errors import InputError, nearest
 
+_MARKS = "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c) in ("Mn", "Mc"))
+"""Vowel signs and accents that stand on the letter before them: letters to a reader of Hindi, not to `\\w`."""
 _SIGNS = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-WORD = rf"(?u)[{_SIGNS}]|[^\W{_SIGNS}]+"
+WORD = rf"(?u)[{_SIGNS}]|[^\W{_SIGNS}](?:[^\W{_SIGNS}]|[{_MARKS}])*"
 UNKNOWN = 0
 """The number of every word that training never saw."""
 
@@ -28,7 +31,7 @@ def words_of(text: str) -> list[str]:
         >>> words_of("When does the DOG appear?"), words_of("狗 runs")
         (['when', 'does', 'the', 'dog', 'appear'], ['狗', 'runs'])
     """
-    return list(_cut(text))
+    return list(_cut(unicodedata.normalize("NFKC", text)))
 
 
 class Words:
