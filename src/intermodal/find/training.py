@@ -30,7 +30,7 @@ class Plan:
         warmup: share of all steps during which the learning rate rises.
         average: decay of the running mean of the weights, the ones that are validated and kept.
         patience: epochs without a better validation before training stops; None never stops early.
-        seed: of everything random.
+        seed: of the generator that draws the batches; dropout follows torch's own seed, which is the caller's to set.
     """
 
     max_epochs: int
