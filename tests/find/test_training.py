@@ -99,7 +99,7 @@ def test_without_a_validation_or_a_number_from_it_the_last_average_is_kept() -> 
     with_nan, without = Dot(), Dot()
     train(with_nan, ones(5), pull, Plan(3, 5, lr=0.1), validate=never)
     history = train(without, ones(5), pull, Plan(3, 5, lr=0.1))
-    assert float(with_nan.at) == seen[-1] == float(without.at)
+    assert with_nan.at.item() == seen[-1] == without.at.item()
     assert {line["valid"] for line in history} == {None} and not any(line["best"] for line in history)
 
 
