@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score, dcg_score
+from sklearn.metrics import dcg_score
 
 from intermodal.errors import DataError, InputError, ShapeError
 
@@ -63,7 +63,7 @@ def ranking_scores(similarity: Any, relevant: Any) -> dict[str, Any]:
     found = (relevant & returned).any(1)
     per_query = {f"R@{k}": ((rank <= k) & found).astype(np.float64) for k in CUTS}
     per_query |= {"RR": found / np.where(counts, rank, 1.0)}
-    per_query |= {"AP": _precision(similarity, relevant), f"nDCG@{GAIN}": _gain(similarity, relevant)}
+    per_query |= {"AP": average_precision(similarity, relevant), f"nDCG@{GAIN}": _gain(similarity, relevant)}
     per_query = {name: np.where(counts, values, np.nan) for name, values in ({"rank": rank} | per_query).items()}
     kept = {name: values[counts] for name, values in per_query.items()}
     scores = {"queries": int(counts.sum()), "unanswerable": int((~counts).sum())}
@@ -114,15 +114,30 @@ def _ranks(similarity: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np
     return 1 + (similarity > best).sum(1) + 0.5 * ties, ties > 0
 
 
-def _precision(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """Average precision (Q,); what was not returned adds nothing."""
-    precision = np.zeros(len(similarity))
-    for i, (scores, right) in enumerate(zip(similarity, relevant, strict=True)):
-        there = scores > -np.inf
-        if right[there].any():
-            share = right[there].sum() / right.sum()
-            precision[i] = share * average_precision_score(right[there], scores[there])
-    return precision
+def average_precision(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Return the average precision of each query, (Q,): ties are one step, what was not returned adds nothing.
+
+    Args:
+        similarity: (Q, N).
+        relevant: (Q, N) bool; a query without a right item gets 0.
+
+    Relation: equal to scikit-learn's `average_precision_score` row by row, which takes half a millisecond a row: too
+    long for a look at the validation rows after each epoch.
+
+    Example:
+        >>> average_precision(np.array([[0.9, 0.5, 0.1]]), np.array([[True, False, True]])).round(3)
+        array([0.833])
+    """
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    scores, right = np.take_along_axis(similarity, order, 1), np.take_along_axis(relevant, order, 1)
+    # scores  .9 .5 .5 .1   a step ends where the next score differs:  ends  0 2 2 3
+    last = np.ones_like(right)
+    last[:, :-1] = scores[:, :-1] != scores[:, 1:]
+    place = np.where(last, np.arange(scores.shape[1]), scores.shape[1])
+    ends = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1]
+    precision = np.take_along_axis(right.cumsum(1), ends, 1) / (ends + 1)
+    counted = right & (scores > -np.inf)
+    return np.asarray((precision * counted).sum(1) / np.maximum(1, right.sum(1)))
 
 
 def _gain(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
