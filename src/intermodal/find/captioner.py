@@ -36,6 +36,8 @@ from intermodal.spec import Spec
 FORMAT = 1
 BATCH = 64
 """Clips that are captioned at once."""
+STEPS = 2_000
+"""Steps of training, about, where nobody says how long."""
 N_TOKENS = 4
 """Tokens of a modality that is one vector, so that asking it is a choice."""
 
@@ -79,8 +81,9 @@ class Captioner(BaseEstimator):
         dropout: probability of dropping a feature in training.
         word_dropout: probability that training hides a word that is read, so that the clip must be looked at.
         label_smoothing: share of the probability that training spreads over all words.
-        max_epochs: most passes over the clips; each shows one of a clip's captions.
-        batch_size: clips of a step.
+        max_epochs: most passes over the clips, each with one of a clip's captions; `auto` makes about 2,000 steps of
+            them, in 30 to 200 passes.
+        batch_size: clips of a step; `auto` goes by their number, 8 to 64.
         lr: peak learning rate.
         validation: share of the clips held out to stop by; whole groups where there are groups. Rows with split
             "valid" are used instead where the samples have them; rows with split "test" are left alone.
@@ -123,8 +126,8 @@ class Captioner(BaseEstimator):
         dropout: float = 0.1,
         word_dropout: float = 0.1,
         label_smoothing: float = 0.1,
-        max_epochs: int = 60,
-        batch_size: int = 64,
+        max_epochs: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         lr: float = 2e-3,
         validation: float = 0.1,
         patience: int | None = 15,
@@ -242,16 +245,17 @@ class Captioner(BaseEstimator):
             totals, counts = lessons.log_probabilities(module, of_held, BATCH)
             return float(totals.sum() / max(1, counts.sum()))
 
-        plan = Plan(
-            max_epochs=self.max_epochs,
-            steps_per_epoch=-(-len(learn) // self.batch_size),
-            lr=self.lr,
-            patience=self.patience,
-            seed=self.seed,
+        size = (
+            int(np.clip(2 ** int(np.log2(max(1, len(learn) / 32))), 8, 64))
+            if self.batch_size == "auto"
+            else self.batch_size
         )
+        steps = -(-len(learn) // size)
+        epochs = int(np.clip(round(STEPS / steps), 30, 200)) if self.max_epochs == "auto" else self.max_epochs
+        plan = Plan(max_epochs=epochs, steps_per_epoch=steps, lr=self.lr, patience=self.patience, seed=self.seed)
         return train(
             network,
-            lambda rng: lessons.epoch(learn, self.batch_size, rng),
+            lambda rng: lessons.epoch(learn, size, rng),
             lambda module, lesson: lesson_loss(
                 module,
                 lesson,
@@ -280,7 +284,8 @@ class Captioner(BaseEstimator):
     def _check_numbers(self) -> None:
         """Collect everything that is wrong with the parameters, then say it at once."""
         wrong = []
-        wholes = ["d_model", "n_heads", "n_layers", "max_epochs", "batch_size"]
+        wholes = ["d_model", "n_heads", "n_layers"]
+        wholes += [name for name in ("max_epochs", "batch_size") if getattr(self, name) != "auto"]
         wholes += [name for name in ("max_words", "patience") if getattr(self, name) is not None]
         for name in wholes:
             value = getattr(self, name)
@@ -290,6 +295,10 @@ class Captioner(BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
                 wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+        if not isinstance(self.n_encoder_layers, int | np.integer) or self.n_encoder_layers < 0:
+            wrong.append(
+                f"n_encoder_layers is a whole number from zero, however: n_encoder_layers={self.n_encoder_layers!r}"
+            )
         if self.nan not in ("error", "impute"):
             wrong.append(f'nan is "error" or "impute", however: nan={self.nan!r}')
         if wrong:

@@ -32,7 +32,7 @@ class CaptionTokenizer:
 
     0 is the end of a caption; 1 to `n_words` - 1 are the words (or pieces) that the training captions hold; `start` and
     `unknown`, the two numbers after, are read and never said. Special tokens of a tokenizer that is brought have no
-    number: they never come out.
+    number, nor have its words that no training caption holds: they never come out.
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`, without truncation or padding.
