@@ -1,0 +1,543 @@
+"""When does it happen: find the moments of a video that a text, or any query, asks for.
+
+Shapes: N videos, Q queries, T clips of a video, k moments of a query, W words.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from intermodal.data.samples import Samples
+from intermodal.errors import InputError, did_you_mean
+from intermodal.find.moment_answers import Moments, Timeline, overlap, ranked
+from intermodal.find.moment_batches import Batches, targets
+from intermodal.find.moment_loss import chance, likeliest, loss_of, platt
+from intermodal.find.moment_network import MomentNetwork, Seen
+from intermodal.find.moment_spans import check_texts, spans_of, videos_of
+from intermodal.find.queries import Queries, are_texts
+from intermodal.find.timegrid import clip_of, counts, durations, on_grid, rates_of, streams_of
+from intermodal.find.training import Plan, train
+from intermodal.find.words import Words, words_of
+from intermodal.learn.feed import to_device
+from intermodal.learn.folder import write_folder
+from intermodal.learn.holding import hold_out
+from intermodal.learn.preprocess import Preprocessor
+from intermodal.learn.threads import one_thread
+
+FORMAT = 1
+AT_ONCE = 64
+"""Queries that are answered in one batch."""
+
+
+class MomentLocalizer(BaseEstimator):
+    """Find when it happens.
+
+    Every clip of the video asks the words of the query, then the clips ask each other, before and after, so that
+    "the seven after a three" can be told from the one before. The answer is a probability of every start and end
+    together. Time and memory grow with the length of the video, not memory with its square, so an hour is one piece:
+    nothing is cut.
+
+    Whether it happens at all is learned from queries whose spans are empty. Where the user has none, they can be
+    borrowed: a query of another video is taken for one that does not happen here. That is safe only where what is
+    asked is particular to its video, so it is off by default, and such a pair teaches nothing but `happens`.
+
+    Args:
+        d_model: width of the tokens.
+        n_heads: heads, even: half of those between clips look back, half ahead.
+        n_layers: how often clips ask the words and each other.
+        clip: seconds a token lasts; "auto" is a frame of the fastest stream, doubled until the usual video has no
+            more than 256 of them.
+        max_epochs: most passes over the queries.
+        batch_size: queries of a step; fewer where videos are long.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        dropout: probability of dropping a feature, in training.
+        word_dropout: probability that training hides a word, so that an unknown one means something.
+        blur: standard deviation, in clips, of where people who mark an edge put it.
+        borrow: queries borrowed from other videos, as a share of all queries.
+        validation: share of the videos to validate and to calibrate on.
+        patience: epochs without a better validation before training stops; None never stops early.
+        seed: of everything random.
+        device: "auto", "cpu" or any that torch knows.
+        callback: called with each line of the history.
+
+    Attributes:
+        history_: one dict an epoch: `epoch`, `train_loss`, `valid` (mean overlap of the best span with the answer, on
+            videos that training did not see), `seconds`, `best`.
+        clip_: seconds of a clip.
+        rates_: tokens a second of each stream in training.
+        network_: the `MomentNetwork`.
+        words_: the vocabulary, None where queries are vectors.
+
+    Relation: `FusionRetriever` finds which video; this finds where in it.
+
+    Example:
+        >>> from intermodal.find.digit_videos import digit_videos
+        >>> made = digit_videos("easy", 12)
+        >>> finder = MomentLocalizer(d_model=8, n_heads=2, n_layers=1, max_epochs=1)
+        >>> finder = finder.fit(made.samples, made.queries, made.spans, fps=made.fps)
+        >>> found = finder.predict(made.samples[:1], ["find the part with a seven"])[0]
+        >>> found.spans.shape, found.timeline.attention.shape
+        ((5, 2), (6, 32))
+    """
+
+    network_: MomentNetwork
+
+    def __init__(
+        self,
+        *,
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        clip: float | Literal["auto"] = "auto",
+        max_epochs: int = 8,
+        batch_size: int = 32,
+        lr: float = 2e-3,
+        weight_decay: float = 0.01,
+        dropout: float = 0.1,
+        word_dropout: float = 0.1,
+        blur: float = 1.0,
+        borrow: float = 0.0,
+        validation: float = 0.15,
+        patience: int | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        callback: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.d_model = d_model
+        self.n_heads = n_heads
+        self.n_layers = n_layers
+        self.clip = clip
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.blur = blur
+        self.borrow = borrow
+        self.validation = validation
+        self.patience = patience
+        self.seed = seed
+        self.device = device
+        self.callback = callback
+
+    # --- fitting
+
+    def fit(
+        self,
+        X: Any,
+        queries: Any,
+        spans: Any,
+        *,
+        videos: Any = None,
+        fps: float | Mapping[str, float] = 1.0,
+        groups: Any = None,
+    ) -> MomentLocalizer:
+        """Learn from videos, what was asked of them, and when it happens.
+
+        Args:
+            X: N videos, or anything `Samples` reads: each stream a sequence of vectors; a vector modality is one more
+                token that every clip may ask.
+            queries: Q texts, or token vectors, an array (Q, W, D) or a list of arrays (W_i, D).
+            spans: for each query an array (k, 2) of seconds, one (start, end), or None or nothing where it does not
+                happen.
+            videos: (Q,) the row of each query's video; by default query i asks video i.
+            fps: tokens a second, of all streams or by stream.
+            groups: (N,) videos that must not be torn apart by validation; those of the samples by default.
+
+        Returns:
+            Itself.
+
+        Raises:
+            InputError: something of this cannot be used; the message names the query or the video.
+        """
+        self._check_numbers()
+        device = to_device(self.device)
+        samples = Samples.of(X)
+        rates = rates_of(fps, streams_of(samples))
+        lasts = durations(samples, rates)
+        words = Words.fit(_texts(queries)) if _are_texts(queries) else None
+        check_texts(queries, words)
+        asked = Queries(queries, words)
+        of_video = videos_of(videos, len(asked), len(samples))
+        answers = spans_of(spans, of_video, lasts, 1 / max(rates.values()))
+        learn, held, numbers, of_video, answers, sure = self._rows(samples, asked, of_video, answers, groups)
+        if not any(len(answers[row]) for row in learn):
+            raise InputError("a query to learn from happens, however: the spans of all of them are empty")
+        for name in ("network_", "history_"):
+            if hasattr(self, name):
+                delattr(self, name)  # a fit that is broken off leaves no model
+        self.words_, self.rates_ = words, rates
+        self.clip_ = clip_of(rates, lasts) if self.clip == "auto" else float(self.clip)
+        self.d_query_ = asked.width
+        gridded = on_grid(samples, rates, self.clip_)
+        self.preprocessor_ = Preprocessor.fit(gridded[np.unique(of_video[learn])])
+        batches = Batches(
+            self.preprocessor_.apply(gridded),
+            counts(lasts, self.clip_),
+            asked,
+            of_video,
+            numbers,
+            device=device,
+        )
+        with torch.random.fork_rng(devices=[]), one_thread(device):
+            torch.manual_seed(self.seed)
+            network = self._build().to(device)
+            self._train(network, batches, answers, sure, learn, held)
+            self.knows_absent_ = any(len(answers[row]) == 0 for row in learn)
+            self.calibration_ = self._calibrate(network, batches, answers, held)
+        self.network_ = network
+        return self
+
+    def _rows(
+        self, samples: Samples, asked: Queries, of_video: np.ndarray, answers: list[np.ndarray], groups: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+        """Rows to learn from and to validate on; of every row its query, its video, its answers, and whether sure."""
+        groups = samples.groups if groups is None else np.asarray(groups)
+        if groups is not None and len(groups) != len(samples):
+            raise InputError(f"groups name one group for each video, however: {len(groups)=}, {len(samples)=}")
+        numbers, sure = np.arange(len(asked)), np.ones(len(asked), dtype=bool)
+        if self.borrow > 0:
+            taken, where = _borrowed(of_video, asked, self.borrow, self.seed)
+            numbers, of_video = np.concatenate([numbers, taken]), np.concatenate([of_video, where])
+            answers = answers + [np.zeros((0, 2))] * len(taken)
+            sure = np.concatenate([sure, np.zeros(len(taken), dtype=bool)])
+        split = samples.split
+        own = np.arange(len(numbers)) if split is None else np.flatnonzero(split[of_video] != "test")
+        if split is not None and (split[of_video[own]] == "valid").any():
+            valid = split[of_video[own]] == "valid"
+            learn, held = own[~valid], own[valid]
+        else:
+            unit = of_video[own] if groups is None else groups[of_video[own]]
+            learn, held = (own[rows] for rows in hold_out(len(own), share=self.validation, seed=self.seed, groups=unit))
+        if len(learn) == 0:
+            raise InputError("there is a query to learn from, however: every video is in the valid or the test part")
+        return learn, held, numbers, of_video, answers, sure
+
+    def _train(
+        self,
+        network: MomentNetwork,
+        batches: Batches,
+        answers: list[np.ndarray],
+        sure: np.ndarray,
+        learn: np.ndarray,
+        held: np.ndarray,
+    ) -> None:
+        def loss(module: nn.Module, rows: np.ndarray) -> torch.Tensor:
+            seen, within = _look(module, batches, rows)
+            spans = [answers[row] for row in rows]
+            target = targets(spans, within.shape[1], self.clip_, sure[rows], self.blur, batches.device)
+            return loss_of(seen, target, within)
+
+        happening = held[[len(answers[row]) > 0 for row in held]] if len(held) else held
+        self.history_ = train(
+            network,
+            lambda rng: batches.epoch(learn, self.batch_size, rng),
+            loss,
+            Plan(
+                self.max_epochs,
+                max(1, -(-len(learn) // self.batch_size)),
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                patience=self.patience,
+                seed=self.seed,
+            ),
+            validate=(lambda m: self._valid(m, batches, answers, happening)) if len(happening) else None,
+            callback=self.callback,
+        )
+
+    def _valid(self, module: nn.Module, batches: Batches, answers: list[np.ndarray], rows: np.ndarray) -> float:
+        """Mean overlap of the likeliest stretch with the answer."""
+        found = []
+        with torch.no_grad():
+            for some in batches.in_order(rows, AT_ONCE):
+                first, last = likeliest(_look(module, batches, some)[0].scored)
+                spans = torch.stack([first, last + 1], 1).cpu().numpy() * self.clip_
+                found += [overlap(span[None], answers[row]).max() for span, row in zip(spans, some, strict=True)]
+        return float(np.mean(found))
+
+    def _calibrate(
+        self, network: MomentNetwork, batches: Batches, answers: list[np.ndarray], rows: np.ndarray
+    ) -> tuple[float, float]:
+        if not len(rows):
+            return 1.0, 0.0
+        with torch.no_grad():
+            logits = [_look(network, batches, some)[0].happens for some in batches.in_order(rows, AT_ONCE)]
+        return platt(torch.cat(logits).cpu().numpy(), np.array([len(answers[row]) > 0 for row in rows], dtype=float))
+
+    def _build(self) -> MomentNetwork:
+        kinds: dict[str, dict[str, int]] = {"sequence": {}, "vector": {}}
+        for name, scaling in self.preprocessor_.scalings.items():
+            kinds[scaling.kind][name] = scaling.width
+        return MomentNetwork(
+            kinds["sequence"],
+            kinds["vector"],
+            n_words=None if self.words_ is None else len(self.words_),
+            d_query=self.d_query_,
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            dropout=self.dropout,
+            word_dropout=self.word_dropout,
+        )
+
+    def _check_numbers(self) -> None:
+        wrong = []
+        for name in ("d_model", "n_heads", "n_layers", "max_epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < 1:
+                wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
+        for name in ("dropout", "word_dropout", "validation"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+                wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+        positive = {"lr": self.lr} | ({} if self.clip == "auto" else {"clip": self.clip})
+        for name, value in positive.items():
+            if not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+                wrong.append(f"{name} is a number above zero, however: {name}={value!r}")
+        for name in ("blur", "borrow", "weight_decay"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
+                wrong.append(f"{name} is a number, 0 or more, however: {name}={value!r}")
+        if self.patience is not None and (not isinstance(self.patience, int | np.integer) or self.patience < 1):
+            wrong.append(f"patience is a whole number above zero or None, however: patience={self.patience!r}")
+        if wrong:
+            raise InputError("\n".join(wrong))
+
+    # --- answering
+
+    def predict(
+        self,
+        X: Any,
+        queries: Any,
+        *,
+        videos: Any = None,
+        fps: float | Mapping[str, float] | None = None,
+        top: int = 5,
+    ) -> list[Moments]:
+        """Answer when it happens.
+
+        Args:
+            X: videos, of any length, with some or all streams of training.
+            queries: texts or token vectors, as in training.
+            videos: (Q,) the row of each query's video; by default query i asks video i, or all ask the only one.
+            fps: tokens a second, of all streams or by stream; those of training by default.
+            top: k, at most.
+
+        Returns:
+            For each query its `Moments`.
+
+        Raises:
+            InputError: something of this cannot be used; the message names the query or the video.
+        """
+        check_is_fitted(self, "network_")
+        if not isinstance(top, int | np.integer) or top < 1:
+            raise InputError(f"top is a whole number above zero, however: {top=}")
+        batches, lasts = self._prepared(X, queries, videos, fps)
+        device = next(self.network_.parameters()).device
+        network = copy.deepcopy(self.network_).to(batches.dtype).eval()
+        answers: list[Moments] = []
+        with torch.no_grad(), one_thread(device):
+            for rows in batches.in_order(np.arange(len(batches.videos)), AT_ONCE):
+                seen, _ = _look(network, batches, rows, need_weights=True)
+                for i, row in enumerate(rows):
+                    answers.append(self._answer(seen, i, int(row), batches, float(lasts[batches.videos[row]]), top))
+        return [
+            answer if said is None else _with(answer, said)
+            for answer, said in zip(answers, _said(queries, self.words_), strict=True)
+        ]
+
+    def _prepared(self, X: Any, queries: Any, videos: Any, fps: Any) -> tuple[Batches, np.ndarray]:
+        """The videos on the grid of training, scaled, in float64 on a processor: no answer depends on its batch."""
+        samples = Samples.of(X)
+        known = self.preprocessor_.scalings
+        for name in samples.names:
+            if name not in known:
+                problem = f'the videos hold streams that the model was fitted on, however: "{name}"'
+                raise InputError(problem + did_you_mean(name, known))
+        streams = streams_of(samples)
+        rates = rates_of({n: self.rates_[n] for n in streams if n in self.rates_} if fps is None else fps, streams)
+        lasts = durations(samples, rates)
+        check_texts(queries, self.words_)
+        asked = Queries(queries, self.words_)
+        if asked.width != self.d_query_:
+            raise InputError(f"query vectors are of width {self.d_query_} as in training, however: {asked.width}")
+        device = next(self.network_.parameters()).device
+        batches = Batches(
+            self.preprocessor_.apply(on_grid(samples, rates, self.clip_)),
+            counts(lasts, self.clip_),
+            asked,
+            videos_of(videos, len(asked), len(samples)),
+            dtype=torch.float64 if device.type == "cpu" else torch.float32,
+            device=device,
+        )
+        return batches, lasts
+
+    def _answer(self, seen: Seen, i: int, row: int, batches: Batches, lasts: float, top: int) -> Moments:
+        n = int(batches.lengths[row])
+        starts, ends = (t[i, :n].double().cpu().numpy() for t in (seen.scored.starts, seen.scored.ends))
+        spans, scores = ranked(starts, ends, float(seen.scored.total[i]), top)
+        assert seen.asked is not None
+        n_words = batches.queries.batch(batches.asked[[row]]).tokens.shape[1]
+        attention = seen.asked[i, :, :n, :n_words].mean(0).T.double().cpu().numpy()
+        edges = np.minimum(np.arange(n + 1) * self.clip_, lasts)
+        return Moments(
+            np.minimum(spans * self.clip_, lasts),
+            scores,
+            float(chance(seen.happens[i], self.calibration_)) if self.knows_absent_ else None,
+            Timeline(
+                np.stack([edges[:-1], edges[1:]], 1),
+                torch.sigmoid(seen.inside[i, :n]).double().cpu().numpy(),
+                [str(k) for k in range(1, n_words + 1)],
+                attention,
+            ),
+        )
+
+    def score(
+        self,
+        X: Any,
+        queries: Any,
+        spans: Any,
+        *,
+        videos: Any = None,
+        fps: float | Mapping[str, float] | None = None,
+    ) -> float:
+        """Return R1@0.5: the share of queries whose best span overlaps a true one by half or more.
+
+        Queries that do not happen are left out.
+
+        Args:
+            X: videos.
+            queries: as in `predict`.
+            spans: as in `fit`.
+            videos: as in `predict`.
+            fps: as in `predict`.
+
+        Raises:
+            InputError: as `fit` and `predict`; or no query happens.
+        """
+        found = self.predict(X, queries, videos=videos, fps=fps, top=1)
+        samples = Samples.of(X)
+        rates = self.rates_ if fps is None else rates_of(fps, streams_of(samples))
+        rates = {name: rate for name, rate in rates.items() if name in samples.names}
+        of_video = videos_of(videos, len(found), len(samples))
+        answers = spans_of(spans, of_video, durations(samples, rates), 1 / max(rates.values()))
+        hits = [overlap(f.spans[:1], a).max() >= 0.5 for f, a in zip(found, answers, strict=True) if len(a)]
+        if not hits:
+            raise InputError("a score needs a query that happens, however: the spans of all of them are empty")
+        return float(np.mean(hits))
+
+    # --- what was fitted
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the fitted model to a folder: `config.json` and `model.safetensors`, no pickle.
+
+        Args:
+            folder: where.
+            overwrite: replace a model that is there.
+
+        Raises:
+            InputError: the folder exists and `overwrite` is False.
+        """
+        check_is_fitted(self, "network_")
+        parameters = {k: _plain(v) for k, v in self.get_params(deep=False).items() if k != "callback"}
+        config = {
+            "format": FORMAT,
+            "class": type(self).__name__,
+            "parameters": parameters,
+            "modalities": self.preprocessor_.described(),
+            "words": None if self.words_ is None else list(self.words_.known),
+            "d_query": self.d_query_,
+            "clip": self.clip_,
+            "rates": self.rates_,
+            "knows_absent": self.knows_absent_,
+            "calibration": list(self.calibration_),
+            "history": self.history_,
+        }
+        tensors = {f"model.{k}": v for k, v in self.network_.state_dict().items()} | self.preprocessor_.tensors()
+        return write_folder(Path(folder), config, tensors, overwrite=overwrite)
+
+    @classmethod
+    def restored(cls, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> MomentLocalizer:
+        """Put together what `save` took apart."""
+        model = cls(**config["parameters"])
+        model.preprocessor_ = Preprocessor.restored(config["modalities"], tensors)
+        model.words_ = None if config["words"] is None else Words(config["words"])
+        model.d_query_, model.clip_, model.rates_ = config["d_query"], float(config["clip"]), dict(config["rates"])
+        model.knows_absent_ = bool(config["knows_absent"])
+        slope, shift = config["calibration"]
+        model.calibration_ = (float(slope), float(shift))
+        model.history_ = config["history"]
+        with torch.random.fork_rng(devices=[]):
+            model.network_ = model._build()
+        own = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        model.network_.load_state_dict(own)
+        model.network_.eval()
+        return model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+
+def _look(
+    network: nn.Module, batches: Batches, rows: np.ndarray, *, need_weights: bool = False
+) -> tuple[Seen, torch.Tensor]:
+    """What the network says of these rows, and which clips are within their videos."""
+    shown, said = batches.shown(rows), batches.said(rows)
+    seen: Seen = network(*shown, *said, need_weights=need_weights)
+    return seen, shown.within
+
+
+def _borrowed(of_video: np.ndarray, asked: Queries, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Queries and the videos they are put to: never a video that somebody asks the same."""
+    rng = np.random.default_rng(seed)
+    taken = rng.integers(0, len(of_video), round(share * len(of_video)))
+    where = of_video[rng.integers(0, len(of_video), len(taken))]
+    said = [asked.batch(np.array([i])).tokens.numpy().tobytes() for i in range(len(asked))]
+    own: dict[int, set[bytes]] = {}
+    for text, video in zip(said, of_video, strict=True):
+        own.setdefault(int(video), set()).add(text)
+    strange = np.array([said[q] not in own[int(v)] for q, v in zip(taken, where, strict=True)], dtype=bool)
+    return taken[strange], where[strange]
+
+
+def _are_texts(queries: Any) -> bool:
+    return (
+        hasattr(queries, "__len__")
+        and not isinstance(queries, str | Mapping)
+        and len(queries) > 0
+        and are_texts(_list(queries))
+    )
+
+
+def _texts(queries: Any) -> list[str]:
+    return [str(text) for text in _list(queries)]
+
+
+def _list(queries: Any) -> Any:
+    return queries.to_list() if hasattr(queries, "to_list") else queries
+
+
+def _said(queries: Any, words: Words | None) -> list[str | None]:
+    return [None] * len(queries) if words is None else list(_texts(queries))
+
+
+def _with(answer: Moments, text: str) -> Moments:
+    """The answer with the query's text and words."""
+    from dataclasses import replace
+
+    return replace(answer, query=text, timeline=replace(answer.timeline, words=words_of(text)))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
