@@ -239,7 +239,8 @@ REFUSED = [
      'metadata are texts, finite numbers of 64 bits and truth values, however: "year" of "new" is nan'),
     (lambda s: s.search(vectors(1), 0), "k is a whole number above zero, however: k=0"),
     (lambda s: s.search(vectors(1), True), "k is a whole number above zero, however: k=True"),
-    (lambda s: s.search(np.full((2, D), np.inf), 1), "vectors are finite, however: that of row 0 holds a NaN or an infinity"),
+    (lambda s: s.search(np.full((2, D), np.inf), 1),
+     "vectors are finite, however: that of row 0 holds a NaN or an infinity"),
     (lambda s: s.search(vectors(1)[0], 1), "vectors are an array (N, 7), as the index, however: the shape is (7,)"),
     (lambda s: s.search(vectors(1), 1, {"yaer": 3}),
      'a filter names a key of the metadata, however: "yaer"; did you mean "year"?'),
@@ -344,7 +345,7 @@ def test_a_collection_that_is_absent_or_not_ours_is_refused(server):
         MilvusStore.create(server.uri, "twice", {"width": D})
     store = MilvusStore(server.uri, "twice")
     store._call("alter_collection_properties", properties={"intermodal": "{}"})
-    with pytest.raises(InputError, match='"twice" on "http://127.0.0.1:[0-9]*" is not'):
+    with pytest.raises(InputError, match=r'"twice" on "http://127.0.0.1:[0-9]*" is not'):
         MilvusStore(server.uri, "twice")
     store.drop()
     store.close()

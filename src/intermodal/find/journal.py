@@ -24,6 +24,8 @@ from intermodal.errors import InputError, IntermodalError
 FILE, NOTE, LOCK = "clips.db", "acknowledged", "writer.lock"
 PAGE = 16384
 """Bytes of a page of the file: a dozen vectors of 256."""
+SYNC = "FULL"
+"""Every write is synced to disk before it counts; anything else is for tests that crash a thousand times."""
 _SCHEMA = """
 CREATE TABLE head (one INTEGER PRIMARY KEY, about TEXT, writes INTEGER, next_slot INTEGER, n INTEGER, total INTEGER,
     digest INTEGER);
@@ -312,7 +314,7 @@ def _connected(folder: Path) -> sqlite3.Connection:
     else:  # a folder that nobody may write to is read as it is; without a log beside it, that is all there is
         address = f"{(folder / FILE).resolve().as_uri()}?mode=ro&immutable=1"
     database = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-    database.execute("PRAGMA synchronous = FULL")
+    database.execute(f"PRAGMA synchronous = {SYNC}")
     database.execute("PRAGMA fullfsync = ON")
     database.execute("PRAGMA cell_size_check = ON")
     return database

@@ -75,7 +75,8 @@ def _texts(of: Any) -> bool:
 def _numbers(modality: Modality) -> tuple[Modality, np.ndarray]:
     """A modality and its values in the precision they are kept in, NaN where a token is not there."""
     values = modality.values
-    single, half = values.astype(np.float32), values.astype(np.float16)
+    with np.errstate(over="ignore"):
+        single, half = values.astype(np.float32), values.astype(np.float16)
     there = modality.token_present if modality.offsets is not None else modality.present
     known = values if there is None else values[there]
     spread = known.std(0) if len(known) else np.zeros(modality.width)

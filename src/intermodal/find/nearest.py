@@ -5,6 +5,9 @@ Shapes: N vectors, Q queries, D width.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +111,23 @@ class Nearest:
         Returns:
             Slots and inner products, both (Q, at most k), best first; fewer only where fewer vectors count.
         """
-        parts = [self._search_flat(queries, k, wanted)]
-        if self._graph is not None:
-            parts.append(self._search_graph(queries, k, wanted, exact))
+        with self._threads(len(queries)):
+            parts = [self._search_flat(queries, k, wanted)]
+            if self._graph is not None:
+                parts.append(self._search_graph(queries, k, wanted, exact))
         slots, scores = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         order = np.lexsort((slots, -scores), axis=1)[:, :k]
         return np.take_along_axis(slots, order, 1), np.take_along_axis(scores, order, 1)
+
+    @contextmanager
+    def _threads(self, n: int) -> Iterator[None]:
+        """No more threads than queries: each query runs on one, and the others only wait for it."""
+        before = self._faiss.omp_get_max_threads()
+        self._faiss.omp_set_num_threads(max(1, min(n, before)))
+        try:
+            yield
+        finally:
+            self._faiss.omp_set_num_threads(before)
 
     def _search_flat(self, queries: np.ndarray, k: int, wanted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         here = None if wanted is None else wanted[self._flat_slots]
@@ -163,8 +177,6 @@ class Nearest:
 
     def write_graph(self, path: Path) -> None:
         """Write the graph without its vectors, beside its place, then move it there."""
-        import os
-
         from safetensors.numpy import save_file
 
         links = self._faiss.serialize_index(self._graph, self._faiss.IO_FLAG_SKIP_STORAGE)
