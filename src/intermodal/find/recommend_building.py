@@ -1,0 +1,79 @@
+"""From a recommender's parameters to a network for the clips and users that were seen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from intermodal.errors import InputError, did_you_mean
+from intermodal.find.recommend_network import Recommending
+from intermodal.find.recommend_users import HISTORY, RATED, REVIEW
+from intermodal.find.sides import Read, Side
+from intermodal.find.tower import Tower
+from intermodal.nn.encoders import KINDS
+
+TOKENS = 64
+"""Tokens that `stride="auto"` leaves of a sequence of median length."""
+
+
+def strides(wanted: int | Literal["auto"], clips: Read) -> dict[str, int]:
+    """Name -> neighbouring tokens that become one, for each sequence of numbers.
+
+    Example:
+        >>> from intermodal.data.samples import Samples
+        >>> clips = Side.fit(Samples({"a": np.ones((3, 200, 2)), "b": np.ones((3, 2))})).read(
+        ...     Samples({"a": np.ones((3, 200, 2)), "b": np.ones((3, 2))}))
+        >>> strides("auto", clips)
+        {'a': 3}
+    """
+    found: dict[str, int] = {}
+    samples = None if clips.feed is None else clips.feed.samples
+    for modality in [] if samples is None else map(samples.modality, samples.names):
+        if modality.kind == "sequence":
+            lengths = modality.lengths[modality.present]
+            median = float(np.median(lengths)) if len(lengths) else 1.0
+            found[modality.name] = max(1, round(median / TOKENS)) if wanted == "auto" else int(wanted)
+    return found
+
+
+def build(settings: Any) -> Recommending:
+    """Build the network, as it is drawn.
+
+    Args:
+        settings: a `FusionRecommender` that has read clips and users.
+    """
+    if settings.encoder not in KINDS:
+        problem = f'encoder is linear, conv or gru, however: "{settings.encoder}"'
+        raise InputError(problem + did_you_mean(str(settings.encoder), KINDS))
+    if settings.stride != "auto" and (not isinstance(settings.stride, int) or settings.stride < 1):
+        raise InputError(f'stride is "auto" or a whole number above zero, however: {settings.stride!r}')
+    clips = _tower(settings, settings.clip_side_, settings.clip_fusion, settings.encoder, settings.stride_, {})
+    past = {HISTORY: settings.d_embed + RATED} if settings.past_ else {}
+    users = _tower(settings, settings.review_side_, settings.fusion, "gru", {}, past)
+    return Recommending(clips, users, hide=settings.hide)
+
+
+def _tower(
+    settings: Any, side: Side | None, spec: Any, encoder: str, stride: dict[str, int], more: dict[str, int]
+) -> Tower:
+    words = {} if side is None else {name: len(of) for name, of in side.words.items()}
+    scalings = {} if side is None else side.scalings
+    n = len(words) + len(scalings) + len(more)
+    several = max(2, min(4, 8 // n))
+    sequences = [*words, *(name for name, s in scalings.items() if s.kind == "sequence")]
+    return Tower(
+        spec,
+        words,
+        {name: s.width for name, s in scalings.items()} | more,
+        d_model=settings.d_model,
+        d_embed=settings.d_embed,
+        n_heads=settings.n_heads,
+        n_layers=settings.n_layers,
+        n_tokens={name: several for name in scalings if name not in sequences},
+        encoder={name: "gru" if name in words or name == REVIEW else encoder for name in sequences},
+        stride=stride,
+        dropout=settings.dropout,
+        word_dropout=settings.word_dropout,
+        modality_dropout=settings.modality_dropout if n > 1 else 0.0,
+    )
