@@ -6,7 +6,7 @@ import shlex
 import numpy as np
 import pytest
 
-from intermodal.cli import demo, scoring
+from intermodal.cli import demo, demo_moments, scoring
 from intermodal.cli.demo_files import DemoFiles, write_digits
 from intermodal.data.digits import load_digits6
 from intermodal.data.reading import read
@@ -20,6 +20,9 @@ def small(monkeypatch):
     monkeypatch.setattr(demo, "N_EXPLAINED", 20)
     monkeypatch.setattr(demo, "N_DRAWS", 20)
     monkeypatch.setattr(scoring, "DRAWS", 20)
+    monkeypatch.setattr(demo_moments, "SHORT", {"d_model": 16, "n_layers": 1, "max_epochs": 2})
+    monkeypatch.setattr(demo_moments, "N_LEARNED", 90)
+    monkeypatch.setattr(demo_moments, "N_TESTED", 40)
     monkeypatch.setattr(demo, "COMPARE_EPOCHS", 2)
     monkeypatch.setattr(demo, "FIT_EPOCHS", 2)
     monkeypatch.setattr(demo, "SHORT", {"d_model": 8, "n_members": 1, "lr": 4e-3})
@@ -29,19 +32,33 @@ def test_the_tour_and_what_it_leaves(typed, small, tmp_path):
     said = typed("demo")
     assert said.code == 0, said.err
     headings = [line for line in said.out.splitlines() if line[:1].isdigit() and line[1:3] == ". "]
-    assert [line[0] for line in headings] == list("123456")
+    assert [line[0] for line in headings] == list("1234567")
     assert "\x1b" not in said.out
     for words in ("── Verdict", "a small network", "── What each modality was worth", "asks ↓", "20 test rows"):
         assert words in said.out
     for name in ("majority", "best single", "concatenation", "none", "self", "cross"):
         assert any(line[2:].startswith(name) for line in said.out.splitlines())
     folder = tmp_path / "intermodal-demo"
-    assert sorted(path.name for path in folder.iterdir()) == ["digits6.parquet", "model", "report.html"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "digits6.parquet",
+        "model",
+        "moments",
+        "report.html",
+        "video.npz",
+    ]
     html = (folder / "report.html").read_text()
-    for line in headings[:5]:
+    for line in headings[:6]:
         assert line in html
     commands = [shlex.split(line)[1:] for line in said.out.splitlines() if line.startswith("  intermodal ")]
-    assert [words[0] for words in commands] == ["inspect", "compare", "fit", "evaluate", "explain", "predict"]
+    assert [words[0] for words in commands] == [
+        "inspect",
+        "compare",
+        "fit",
+        "evaluate",
+        "explain",
+        "predict",
+        "localize",
+    ]
     for words in commands:
         if words[0] == "compare":  # takes long, so it is stopped right before it trains
             refused = typed(*words, "--fusion", "pix -> nobody")
@@ -57,7 +74,7 @@ def test_json_is_one_object_and_an_earlier_run_is_replaced(typed, small, tmp_pat
     write_digits(load_digits6()[:7], tmp_path / "here" / "digits6.parquet")
     (tmp_path / "here" / "notes.txt").write_text("mine")
     told = typed("demo", "--json", "--seed", 1, "-o", "here").json
-    assert list(told) == ["inspected", "compared", "fitted", "evaluated", "explained", "files", "next"]
+    assert list(told) == ["inspected", "compared", "fitted", "evaluated", "explained", "found", "files", "next"]
     assert len(read("here/digits6.parquet")) == 2000
     assert (tmp_path / "here" / "notes.txt").read_text() == "mine"
     samples = load_digits6()

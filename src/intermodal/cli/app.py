@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from intermodal.cli.captioning import caption
 from intermodal.cli.comparing import compare
 from intermodal.cli.demo import demo
 from intermodal.cli.evaluating import evaluate
 from intermodal.cli.explaining import explain
 from intermodal.cli.fitting import fit
 from intermodal.cli.inspecting import inspect
+from intermodal.cli.localizing import localize
 from intermodal.cli.predicting import predict
 from intermodal.cli.tracing import trace
 
@@ -24,6 +26,8 @@ app.command(short_help="Train one fusion and save it.")(fit)
 app.command(short_help="How good is a fitted model?")(evaluate)
 app.command(short_help="What does a fitted model say?")(predict)
 app.command(short_help="Who asked whom, and what was it worth?")(explain)
+app.command(short_help="What do clips show, in words?")(caption)
+app.command(short_help="When does it happen in a video?")(localize)
 app.command(short_help="The arithmetic of attention, step by step.")(trace)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intermodal.cli import console, inspecting
+from intermodal.cli import console, demo_moments, inspecting
 from intermodal.cli.demo_files import DemoFiles, write_digits
 from intermodal.cli.fitting import facts_of, fit_model, summary
 from intermodal.cli.learning import learning_rows
@@ -39,8 +39,8 @@ def demo(
     """Take the whole tour in a minute: 2000 handwritten digits, each seen in six ways.
 
     It inspects, compares fusions with and without attention beside honest baselines, fits one, scores it on rows that
-    nothing has seen, shows who attended to whom and what each modality was worth, and leaves the data, the model and a
-    report behind.
+    nothing has seen, shows who attended to whom and what each modality was worth, asks videos of digits when a seven
+    appears, and leaves the data, the models and a report behind.
 
     \b
     $ intermodal demo
@@ -61,6 +61,7 @@ def demo(
     tour.fit()
     tour.evaluate()
     tour.explain()
+    tour.find()
     tour.leave()
     if json:
         console.show_json(tour.found)
@@ -200,11 +201,20 @@ class _Tour:
         told = explanation.to_report(brief=True)["blocks"]
         self._tell("5. Who asked whom, and what was it worth?", words, told, kept)
 
+    def find(self) -> None:
+        """When does it happen? A question put to a video."""
+        localizer = demo_moments.fit_localizer(self.seed)
+        localizer.save(self.files.moments, overwrite=True)
+        self.found["found"], blocks, video = demo_moments.ask(localizer, self.seed)
+        demo_moments.write_video(video, self.files.video)
+        self._tell("6. When does a seven appear?", demo_moments.in_words(self.found["found"]), blocks)
+
     def leave(self) -> None:
         """Write the report, and say how to go on."""
         from intermodal.report.writing import write
 
-        files = {"data": self.files.data, "model": self.files.model, "report": self.files.report}
+        names = ("data", "model", "moments", "video", "report")
+        files = {name: getattr(self.files, name) for name in names}
         self.found["files"] = {name: str(path) for name, path in files.items()}
         self.found["next"] = self._next()
         subtitle = "2000 handwritten digits, each seen in six ways"
@@ -213,7 +223,7 @@ class _Tour:
             {"kind": "facts", "title": "Files", "items": [[k, v] for k, v in self.found["files"].items()]},
             {"kind": "commands", "title": "Next", "lines": self.found["next"]},
         ]
-        self._tell("6. What is left behind", "The same commands take your own file.", told)
+        self._tell("7. What is left behind", "The same commands take your own file.", told)
 
     def _next(self) -> list[str]:
         data, model, mine = str(self.files.data), str(self.files.model), str(self.files.folder / "mine")
@@ -225,6 +235,7 @@ class _Tour:
             ["evaluate", mine, data],
             ["explain", model, data, "-o", str(self.files.folder / "why.html")],
             ["predict", model, data, "-o", str(self.files.folder / "predictions.csv")],
+            ["localize", str(self.files.moments), str(self.files.video), demo_moments.QUERY],
         ]
         return [shlex.join(["intermodal", *command]) for command in commands]
 

@@ -34,6 +34,16 @@ class DemoFiles:
         return self.folder / "model"
 
     @property
+    def moments(self) -> Path:
+        """The model that finds digits in videos."""
+        return self.folder / "moments"
+
+    @property
+    def video(self) -> Path:
+        """The frames of a video that it never saw."""
+        return self.folder / "video.npz"
+
+    @property
     def report(self) -> Path:
         """Everything the demo found, on one page."""
         return self.folder / "report.html"
