@@ -1,0 +1,67 @@
+"""Moments, retrieval, recommendation, captions and the index: every number of the finding part, one table a part.
+
+    python benchmarks/find.py                        all parts, about an hour of one core
+    python benchmarks/find.py --quick                small runs that show the tables, minutes
+    python benchmarks/find.py --only moments scale   some of them
+    python benchmarks/find.py --write                write benchmarks/results/find/*.json and docs/finding_measured.md
+
+Each part is a script of its own, `benchmarks/find_PART.py`, with more options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "finding_measured.md"
+PARTS = {
+    "moments": "When does it happen: videos of handwritten digits",
+    "charades": "When does it happen: Charades-STA",
+    "retrieval": "Which clip fits: digits and Wikipedia",
+    "recommendation": "What to watch next: reviews and histories",
+    "captions": "Say it in words: captions of digits",
+    "scale": "The index at 100,000 clips",
+}
+
+
+def run(part: str, options: list[str]) -> tuple[str, float]:
+    """Run one part; its table as text, and the seconds it took."""
+    started = time.perf_counter()
+    command = [sys.executable, str(HERE / f"find_{part}.py"), *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"find_{part}.py ended with {done.returncode}")
+    return done.stdout.strip(), time.perf_counter() - started
+
+
+def page(tables: dict[str, str]) -> str:
+    """The measured tables as a page."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout
+    lines = ["# Finding, measured", "", f"By `python benchmarks/find.py --write` at commit {commit.strip()}.", ""]
+    for part, table in tables.items():
+        lines += [f"## {PARTS[part]}", "", f"`python benchmarks/find_{part}.py`", "", "```text", table, "```", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    passed = ["--quick"] * options.quick + ["--write"] * options.write
+    tables = {}
+    for part in options.only:
+        print(f"\n{PARTS[part]}\n{'=' * len(PARTS[part])}", flush=True)
+        tables[part], seconds = run(part, passed)
+        print(f"{tables[part]}\n({seconds:.0f} s)", flush=True)
+    if options.write:
+        PAGE.write_text(page(tables), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
