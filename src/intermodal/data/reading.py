@@ -60,7 +60,7 @@ def read(
         Samples(3 samples, 1 modality, y: 2 values)
           text  vector of 5
     """
-    file = _existing(Path(path))
+    file = existing_file(Path(path))
     if file.suffix.lower() == ".npz":
         from intermodal.data.npz import open_npz, samples_from_arrays
 
@@ -70,14 +70,19 @@ def read(
     else:
         from intermodal.data.tables import samples_from_table
 
-        table = _open_table(file)
+        table = open_table(file)
         target = target if labelled or target in table.column_names else None
         samples = samples_from_table(table, target=target, group=group, split=split, nan=nan)
         samples = samples if only is None else samples.only(*only)
     return _labelled(samples) if labelled else samples
 
 
-def _existing(path: Path) -> Path:
+def existing_file(path: Path) -> Path:
+    """Return the path of a file that could be read.
+
+    Raises:
+        DataError: the suffix is unknown, or there is no such file, or it is empty.
+    """
     if path.suffix.lower() not in _KINDS:
         raise DataError(f'the file must end in one of {", ".join(_KINDS)}, however: "{path}"')
     if not path.exists():
@@ -90,8 +95,12 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _open_table(path: Path) -> Any:
-    """Return the Arrow table in a file, proven whole: a damaged offset would be followed out of memory."""
+def open_table(path: Path) -> Any:
+    """Return the Arrow table in a file, proven whole: a damaged offset would be followed out of memory.
+
+    Raises:
+        DataError: the file is damaged or something else.
+    """
     import pyarrow as pa
 
     try:
