@@ -153,7 +153,12 @@ def _best(scores: np.ndarray, n: int) -> np.ndarray:
 
 
 def _between(chance: np.ndarray, at: int) -> float:
-    """A place finer than a clip: the mean place of an edge over the clip and its neighbours."""
-    near = np.arange(max(0, at - 1), min(len(chance), at + 2))
+    """A place finer than a clip: the mean place of an edge over the clip and its neighbours.
+
+    At the ends of the video, with a neighbour on one side only, the mean would lean inwards.
+    """
+    if not 0 < at < len(chance) - 1:
+        return float(at)
+    near = np.arange(at - 1, at + 2)
     weight = chance[near]
     return float(near @ weight / weight.sum()) if weight.sum() > 0 else float(at)

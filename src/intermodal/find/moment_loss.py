@@ -9,7 +9,7 @@ from torch import Tensor
 
 from intermodal.find.moment_batches import Target
 from intermodal.find.moment_network import Seen
-from intermodal.find.moment_stretch import Stretch, surprise
+from intermodal.find.moment_stretch import surprise
 
 WEIGHT_HAPPENS = 0.3
 
@@ -23,19 +23,6 @@ def loss_of(seen: Seen, target: Target, within: Tensor) -> Tensor:
     there = F.binary_cross_entropy_with_logits(seen.happens, happens)
     where_mean = (where.sum() / happens.sum().clamp(min=1)).to(cover.dtype)
     return where_mean + cover.sum() / sure.sum().clamp(min=1) + WEIGHT_HAPPENS * there
-
-
-def likeliest(scored: Stretch) -> tuple[Tensor, Tensor]:
-    """Return the first and the last clip of the likeliest stretch of each row, (B,) each.
-
-    Example:
-        >>> one = torch.tensor([[0.0, 9.0, 0.0]])
-        >>> likeliest(Stretch(one, one, one.sum(1)))
-        (tensor([1]), tensor([1]))
-    """
-    best, at = torch.cummax(scored.starts, 1)
-    last = (best + scored.ends).argmax(1)
-    return at.gather(1, last.unsqueeze(1)).squeeze(1), last
 
 
 def platt(logits: np.ndarray, happens: np.ndarray) -> tuple[float, float]:

@@ -20,9 +20,10 @@ from intermodal.data.samples import Samples
 from intermodal.errors import InputError, did_you_mean
 from intermodal.find.moment_answers import Moments, Timeline, overlap, ranked
 from intermodal.find.moment_batches import Batches, targets
-from intermodal.find.moment_loss import chance, likeliest, loss_of, platt
+from intermodal.find.moment_loss import chance, loss_of, platt
 from intermodal.find.moment_network import MomentNetwork, Seen
 from intermodal.find.moment_spans import check_texts, spans_of, videos_of
+from intermodal.find.moment_stretch import Stretch
 from intermodal.find.queries import Queries, are_texts
 from intermodal.find.timegrid import clip_of, counts, durations, on_grid, rates_of, streams_of
 from intermodal.find.training import Plan, train
@@ -257,13 +258,14 @@ class MomentLocalizer(BaseEstimator):
         )
 
     def _valid(self, module: nn.Module, batches: Batches, answers: list[np.ndarray], rows: np.ndarray) -> float:
-        """Mean overlap of the likeliest stretch with the answer."""
+        """Mean overlap of the best span with the answer."""
         found = []
         with torch.no_grad():
             for some in batches.in_order(rows, AT_ONCE):
-                first, last = likeliest(_look(module, batches, some)[0].scored)
-                spans = torch.stack([first, last + 1], 1).cpu().numpy() * self.clip_
-                found += [overlap(span[None], answers[row]).max() for span, row in zip(spans, some, strict=True)]
+                scored = _look(module, batches, some)[0].scored
+                for i, row in enumerate(some):
+                    spans, _ = _ranked(scored, i, int(batches.lengths[row]), 1)
+                    found.append(overlap(spans * self.clip_, answers[row]).max())
         return float(np.mean(found))
 
     def _calibrate(
@@ -385,8 +387,7 @@ class MomentLocalizer(BaseEstimator):
 
     def _answer(self, seen: Seen, i: int, row: int, batches: Batches, lasts: float, top: int) -> Moments:
         n = int(batches.lengths[row])
-        starts, ends = (t[i, :n].double().cpu().numpy() for t in (seen.scored.starts, seen.scored.ends))
-        spans, scores = ranked(starts, ends, float(seen.scored.total[i]), top)
+        spans, scores = _ranked(seen.scored, i, n, top)
         assert seen.asked is not None
         n_words = batches.queries.batch(batches.asked[[row]]).tokens.shape[1]
         attention = seen.asked[i, :, :n, :n_words].mean(0).T.double().cpu().numpy()
@@ -496,6 +497,12 @@ def _look(
     shown, said = batches.shown(rows), batches.said(rows)
     seen: Seen = network(*shown, *said, need_weights=need_weights)
     return seen, shown.within
+
+
+def _ranked(scored: Stretch, i: int, n: int, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """The best spans of one row, in clips."""
+    starts, ends = (t[i, :n].double().cpu().numpy() for t in (scored.starts, scored.ends))
+    return ranked(starts, ends, float(scored.total[i]), top)
 
 
 def _borrowed(of_video: np.ndarray, asked: Queries, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

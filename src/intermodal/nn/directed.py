@@ -13,7 +13,7 @@ from intermodal.attention import attend_unchecked
 from intermodal.errors import InputError, MaskError
 from intermodal.nn.attention import Attention, check_tokens
 
-MOST = 2**24
+MOST = 2**23
 """Scores that are held at once; beyond it the queries come in pieces, so that memory does not grow with T squared."""
 
 
