@@ -5,6 +5,8 @@ Shapes: B pairs, Q tokens of a query, T tokens of a clip, d width of the tokens.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ class Reranker(nn.Module):
         d_model: width of its own tokens.
         n_heads: heads of every attention.
         n_layers: layers.
+        stride: "query" and "clip" -> neighbouring tokens that become one.
         dropout: probability of dropping a feature in training.
 
     Source: the cross-encoder of Nogueira and Cho 2019, Passage Re-ranking with BERT, with attention both ways between
@@ -42,7 +45,14 @@ class Reranker(nn.Module):
     """
 
     def __init__(
-        self, d_in: int, *, d_model: int = 64, n_heads: int = 4, n_layers: int = 2, dropout: float = 0.0
+        self,
+        d_in: int,
+        *,
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        dropout: float = 0.0,
+        stride: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.network = FusionNetwork(
@@ -51,6 +61,7 @@ class Reranker(nn.Module):
             d_model=d_model,
             n_heads=n_heads,
             n_layers=n_layers,
+            stride=stride or 1,
             dropout=dropout,
             pool="concat",
             tie=False,

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from intermodal.find.both_towers import SIDES, BothTowers, embed, tokens_of
+from intermodal.find.both_towers import SIDES, tokens_of
 from intermodal.find.candidates import best_of, fuse, move_down
 from intermodal.find.contrast import one_way
+from intermodal.find.embedder import Embedder
 from intermodal.find.negatives import hardest
 from intermodal.find.pairs import Pairs
 from intermodal.find.ranking import average_precision
@@ -31,7 +32,9 @@ SHOWN = 7
 """Of these, drawn for each step."""
 PAIRS = 16
 """Queries of a step, and as many clips."""
-EPOCHS = 12
+STEPS = 80
+"""Steps of a pass, at most: the rows held out are looked at after each."""
+EPOCHS = 8
 PATIENCE = 3
 LOOKED_AT = 96
 """Rows held out that are reranked after each pass, in each direction."""
@@ -58,10 +61,11 @@ class Stage:
 
     @classmethod
     def of(
-        cls, towers: BothTowers, queries: Read, clips: Read, pairs: Pairs, asked: np.ndarray, answers: np.ndarray
+        cls, embedder: Embedder, reads: dict[str, Read], pairs: Pairs, asked: np.ndarray, answers: np.ndarray
     ) -> Stage:
         """Let the towers see some rows."""
-        scores = embed(towers.queries, queries, asked) @ embed(towers.clips, clips, answers).T
+        queries, clips, towers = reads["queries"], reads["clips"], embedder.towers
+        scores = embedder.embed("queries", queries, asked) @ embedder.embed("clips", clips, answers).T
         right = pairs.relevance.block(asked, answers)
         return cls(
             tokens_of(towers.queries, queries, asked),
@@ -76,20 +80,17 @@ class Stage:
 
 
 def train_reranker(
-    reranker: Reranker, towers: BothTowers, queries: Read, clips: Read, pairs: Pairs, settings: Any
+    reranker: Reranker, embedder: Embedder, reads: dict[str, Read], pairs: Pairs, settings: Any
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """Train the reranker in place; return the history, and for each side whether it is kept, and its weight."""
-    towers.eval()
-    known = Stage.of(towers, queries, clips, pairs, pairs.learn_queries, pairs.learn_clips)
-    held = (
-        Stage.of(towers, queries, clips, pairs, pairs.held_queries, pairs.held_clips) if len(pairs.held_clips) else None
-    )
+    known = Stage.of(embedder, reads, pairs, pairs.learn_queries, pairs.learn_clips)
+    held = Stage.of(embedder, reads, pairs, pairs.held_queries, pairs.held_clips) if len(pairs.held_clips) else None
     mined = {side: hardest(*known.towards(side), MINED) for side in SIDES}
     able = {side: np.flatnonzero(known.towards(side)[1].any(1) & (mined[side] >= 0).any(1)) for side in SIDES}
 
     def epoch(rng: np.random.Generator) -> Iterator[list[tuple[str, np.ndarray, np.ndarray]]]:
         order = {side: rng.permutation(able[side]) for side in SIDES}
-        for i in range(0, max(map(len, order.values())), PAIRS):
+        for i in range(0, steps * PAIRS, PAIRS):
             rows = {side: np.take(of, np.arange(i, i + PAIRS), mode="wrap") for side, of in order.items() if len(of)}
             yield [(side, at, _shown(known, mined[side], at, side, rng)) for side, at in rows.items()]
 
@@ -109,11 +110,12 @@ def train_reranker(
         return float(np.mean([precisions.mean(1).max() for precisions in tried]))
 
     most = max(map(len, able.values()))
+    steps = min(STEPS, -(-most // PAIRS))
     history: list[dict[str, Any]] = []
     if most:
         plan = Plan(
             min(EPOCHS, settings.max_epochs),
-            -(-most // PAIRS),
+            steps,
             lr=settings.lr,
             weight_decay=settings.weight_decay,
             average=0.98,

@@ -18,11 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from intermodal.errors import DataError, InputError, ShapeError, did_you_mean
-from intermodal.find.both_towers import SIDES, build_towers, embed, tokens_of
+from intermodal.find.both_towers import SIDES, BothTowers, build_towers, tokens_of
 from intermodal.find.candidates import best_of, fuse, move_down
+from intermodal.find.embedder import Embedder, with_meaning
+from intermodal.find.meaning import Meaning
 from intermodal.find.pairs import Pairs, right_pairs
 from intermodal.find.ranking import ranking_scores
-from intermodal.find.reranker import Reranker
+from intermodal.find.reranker import CLIP, QUERY, Reranker
 from intermodal.find.reranker_fitting import train_reranker
 from intermodal.find.sides import Read, Side, count
 from intermodal.find.towers_fitting import train_towers
@@ -34,6 +36,8 @@ from intermodal.spec import Spec
 FORMAT = 1
 TOKENS = 64
 """Tokens that `stride="auto"` leaves of a sequence of median length."""
+PAIRED = 32
+"""Tokens of a side that the reranker looks at, about."""
 
 
 class Ranked(NamedTuple):
@@ -53,7 +57,8 @@ class FusionRetriever(BaseEstimator):
     Each side has a tower that turns all its modalities into one vector of unit length; the similarity is the product.
     The towers learn that what belongs together is alike. Then they stay as they are, and a reranker, in which the
     tokens of a query and of a clip ask each other, learns from what the towers confuse; it serves a direction only
-    where it helps on rows held out.
+    where it helps on rows held out. Where what fits is a matter of classes, a straight line to the classes stands
+    beside the towers, with the share of the similarity that is best on rows held out.
 
     Args:
         fusion: who asks whom among the modalities of a side; or a mapping "clips" and "queries" -> spec.
@@ -110,9 +115,9 @@ class FusionRetriever(BaseEstimator):
         n_layers: int = 1,
         encoder: str = "gru",
         stride: int | Literal["auto"] = "auto",
-        max_epochs: int = 40,
+        max_epochs: int = 30,
         batch_size: int = 64,
-        lr: float = 2e-3,
+        lr: float = 4e-3,
         weight_decay: float = 0.01,
         dropout: float = 0.1,
         word_dropout: float = 0.1,
@@ -121,7 +126,7 @@ class FusionRetriever(BaseEstimator):
         reranker: bool | Literal["auto"] = "auto",
         top_k: int = 20,
         validation: float = 0.15,
-        patience: int = 10,
+        patience: int = 8,
         seed: int = 0,
         device: str = "auto",
         callback: Callable[[dict[str, Any]], None] | None = None,
@@ -175,7 +180,7 @@ class FusionRetriever(BaseEstimator):
         self._check_numbers()
         device = to_device(self.device)
         pairs = Pairs.read(X, queries, clips, relevant, groups, share=self.validation, seed=self.seed)
-        for name in ("towers_", "reranker_", "rerank_kept_"):
+        for name in ("embedder_", "reranker_", "rerank_kept_"):
             if hasattr(self, name):
                 delattr(self, name)  # a fit that is broken off leaves no model, neither the old nor half a new one
         sides = {
@@ -183,18 +188,22 @@ class FusionRetriever(BaseEstimator):
             "clips": Side.fit(X, rows=pairs.learn_clips),
         }
         read = {"queries": sides["queries"].read(queries, device), "clips": sides["clips"].read(X, device)}
-        stride = {name: _stride(self.stride, read[name]) for name in sides}
+        self.stride_ = {name: _stride(self.stride, read[name]) for name in sides}
+        self.stride_["reranker"] = {
+            name: _fewer(of, self.stride_[side]) for (side, of), name in zip(read.items(), (QUERY, CLIP), strict=True)
+        }
         with torch.random.fork_rng(devices=[]), one_thread(device):
             torch.manual_seed(self.seed)
-            towers = build_towers(self, sides, stride).to(device)
+            towers = build_towers(self, sides, self.stride_).to(device)
             history = train_towers(towers, read["queries"], read["clips"], pairs, self)
+            embedder = with_meaning(towers, read, pairs, seed=self.seed)
             reranker, kept = None, {name: {"kept": False, "weight": 0.0} for name in SIDES}
             if self.reranker:
                 reranker = self._build_reranker().to(device)
-                more, kept = train_reranker(reranker, towers, read["queries"], read["clips"], pairs, self)
+                more, kept = train_reranker(reranker, embedder, read, pairs, self)
                 history += more
-        self.sides_, self.stride_, self.history_ = sides, stride, history
-        self.towers_, self.reranker_, self.rerank_kept_ = towers, reranker, kept
+        self.sides_, self.history_ = sides, history
+        self.embedder_, self.reranker_, self.rerank_kept_ = embedder, reranker, kept
         return self
 
     def _check_numbers(self) -> None:
@@ -327,7 +336,7 @@ class FusionRetriever(BaseEstimator):
         Args: as `rerank`.
         """
         self._check_side(side)
-        check_is_fitted(self, "towers_")
+        check_is_fitted(self, "embedder_")
         if self.reranker_ is None:
             raise InputError("the retriever was fitted with a reranker, however: reranker=False")
         rows, read = np.asarray(rows), {"queries": self._read("queries", queries), "clips": self._read("clips", X)}
@@ -364,9 +373,15 @@ class FusionRetriever(BaseEstimator):
     # --- what was fitted
 
     @property
+    def towers_(self) -> BothTowers:
+        """The fitted towers."""
+        check_is_fitted(self, "embedder_")
+        return self.embedder_.towers
+
+    @property
     def fingerprint(self) -> str:
         """Sixteen letters that only this very model has: an index made with another one does not fit it."""
-        check_is_fitted(self, "towers_")
+        check_is_fitted(self, "embedder_")
         digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
         for name, values in sorted(self._tensors().items()):
             digest.update(name.encode())
@@ -376,7 +391,7 @@ class FusionRetriever(BaseEstimator):
     @property
     def n_parameters_(self) -> int:
         """Numbers that were learned."""
-        check_is_fitted(self, "towers_")
+        check_is_fitted(self, "embedder_")
         parts = [self.towers_, *([] if self.reranker_ is None else [self.reranker_])]
         return sum(p.numel() for part in parts for p in part.parameters())
 
@@ -390,7 +405,7 @@ class FusionRetriever(BaseEstimator):
         Raises:
             InputError: the folder exists and `overwrite` is False.
         """
-        check_is_fitted(self, "towers_")
+        check_is_fitted(self, "embedder_")
         config = self._config() | {"history": self.history_}
         return write_folder(Path(folder), config, self._tensors(), overwrite=overwrite)
 
@@ -400,15 +415,16 @@ class FusionRetriever(BaseEstimator):
         model = cls(**config["parameters"])
         parts = {
             part: {k.removeprefix(part + "."): v for k, v in tensors.items() if k.startswith(part + ".")}
-            for part in ("towers", "reranker", *(f"side.{name}" for name in SIDES))
+            for part in ("towers", "reranker", "meaning", *(f"side.{name}" for name in SIDES))
         }
         model.sides_ = {name: Side.restored(config["sides"][name], parts[f"side.{name}"]) for name in SIDES}
         model.stride_, model.history_, model.rerank_kept_ = config["stride"], config["history"], config["rerank_kept"]
         with torch.random.fork_rng(devices=[]):
-            model.towers_ = build_towers(model, model.sides_, model.stride_)
+            towers = build_towers(model, model.sides_, model.stride_)
             model.reranker_ = model._build_reranker() if parts["reranker"] else None
-        model.towers_.load_state_dict(parts["towers"])
-        model.towers_.eval()
+        towers.load_state_dict(parts["towers"])
+        meaning = Meaning.restored(parts["meaning"]) if parts["meaning"] else None
+        model.embedder_ = Embedder(towers.eval(), meaning, config["share"])
         if model.reranker_ is not None:
             model.reranker_.load_state_dict(parts["reranker"])
             model.reranker_.eval()
@@ -424,6 +440,7 @@ class FusionRetriever(BaseEstimator):
             "parameters": parameters,
             "sides": {name: self.sides_[name].described() for name in SIDES},
             "stride": self.stride_,
+            "share": self.embedder_.share,
             "rerank_kept": self.rerank_kept_,
         }
 
@@ -431,15 +448,23 @@ class FusionRetriever(BaseEstimator):
         tensors = {f"towers.{k}": v for k, v in self.towers_.state_dict().items()}
         if self.reranker_ is not None:
             tensors |= {f"reranker.{k}": v for k, v in self.reranker_.state_dict().items()}
+        if self.embedder_.meaning is not None:
+            tensors |= {f"meaning.{k}": v for k, v in self.embedder_.meaning.tensors().items()}
         for name in SIDES:
             tensors |= {f"side.{name}.{k}": v for k, v in self.sides_[name].tensors().items()}
         return tensors
 
     def _build_reranker(self) -> Reranker:
-        return Reranker(self.d_model, d_model=self.d_model, n_heads=self.n_heads, dropout=self.dropout)
+        return Reranker(
+            self.d_model,
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            dropout=self.dropout,
+            stride=self.stride_["reranker"],
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "towers_")
+        return hasattr(self, "embedder_")
 
     # --- within
 
@@ -448,15 +473,15 @@ class FusionRetriever(BaseEstimator):
         return self.towers_.log_scale.device
 
     def _read(self, side: str, given: Any) -> Read:
-        check_is_fitted(self, "towers_")
+        check_is_fitted(self, "embedder_")
         return self.sides_[side].read(given, self._device)
 
     def _embedded(self, side: str, read: Read) -> np.ndarray:
         with one_thread(self._device):
-            return embed(self.towers_.of(side), read)
+            return self.embedder_.embed(side, read)
 
     def _reranks(self, side: str, rerank: bool | None) -> bool:
-        check_is_fitted(self, "towers_")
+        check_is_fitted(self, "embedder_")
         return bool(self.rerank_kept_[side]["kept"]) if rerank is None else rerank
 
     def _fused(self, queries: Any, X: Any, rows: np.ndarray, scores: np.ndarray, side: Any) -> np.ndarray:
@@ -478,6 +503,11 @@ def _stride(wanted: int | str, read: Read) -> dict[str, int]:
             auto = max(1, round(median / TOKENS))
             found[modality.name] = auto if wanted == "auto" else int(wanted) if modality.kind == "sequence" else 1
     return found
+
+
+def _fewer(read: Read, stride: Mapping[str, int]) -> int:
+    """How many tokens of a side become one in the reranker, so that about `PAIRED` are left."""
+    return max(1, round(float(np.median(read.lengths)) / max(stride.values()) / PAIRED))
 
 
 def _plain(value: Any) -> Any:

@@ -29,6 +29,8 @@ class Read:
     Args:
         feed: the scaled vectors and sequences, or None.
         texts: name -> the word numbers of each sample, None where it has no text.
+        device: where the tensors lie.
+        sizes: name -> how many words the vocabulary has.
 
     Example:
         >>> read = Read(None, {"query": [np.array([3, 1]), None]})
@@ -37,8 +39,15 @@ class Read:
         ([[3, 1], [0, 0]], [[True, True], [False, False]])
     """
 
-    def __init__(self, feed: Feed | None, texts: Mapping[str, list[np.ndarray | None]], device: Any = "cpu") -> None:
-        self.feed, self.texts, self.device = feed, dict(texts), device
+    def __init__(
+        self,
+        feed: Feed | None,
+        texts: Mapping[str, list[np.ndarray | None]],
+        device: Any = "cpu",
+        *,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        self.feed, self.texts, self.device, self.sizes = feed, dict(texts), device, dict(sizes or {})
         self.lengths = self._lengths()
         """Tokens of each sample over all modalities, (N,)."""
 
@@ -135,7 +144,7 @@ class Side:
         if samples is not None:
             assert self.preprocessor is not None
             feed = Feed(self.preprocessor.apply(samples), device=device)
-        return Read(feed, numbers, device)
+        return Read(feed, numbers, device, sizes={name: len(of) for name, of in self.words.items()})
 
     def _check_names(self, texts: Mapping[str, Any], others: tuple[str, ...]) -> None:
         for name in (*texts, *others):
