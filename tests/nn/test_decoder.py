@@ -17,7 +17,11 @@ V, D, H = 11, 12, 3
 
 def decoder(contexts=(("video",),), **options):
     torch.manual_seed(0)
-    return CaptionDecoder(V, contexts, d_model=D, n_heads=H, **{"n_layers": 2, **options}).double().eval()
+    made = CaptionDecoder(V, contexts, d_model=D, n_heads=H, **{"n_layers": 2, **options}).double().eval()
+    for name, p in made.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(p, std=0.3)  # a bias of zero would hide where it is added
+    return made
 
 
 def words_of(b, n, seed=1):
