@@ -114,6 +114,7 @@ def test_fitting_leaves_the_luck_of_others_alone() -> None:
 def test_saved_and_loaded_it_answers_the_same(model: FusionRetriever, tmp_path: Path) -> None:
     model.save(tmp_path / "m")
     loaded = load(tmp_path / "m")
+    assert loaded.embed_queries(["six"]).shape == (1, 11)  # one word, first of all
     assert loaded.fingerprint == model.fingerprint
     assert loaded.history_ == model.history_ and loaded.rerank_kept_ == model.rerank_kept_
     for rerank in (False, True):

@@ -18,8 +18,9 @@ def fuse(similarity: np.ndarray, opinions: np.ndarray, weight: float) -> np.ndar
         >>> fuse(np.array([0.5, 0.5]), np.array([2.0, -np.inf]), 0.1).tolist()
         [0.699999988079071, -inf]
     """
-    fused = np.where(np.isfinite(opinions), similarity + np.float32(weight) * opinions, -np.inf)
-    return np.asarray(fused, dtype=np.float32)
+    there = np.isfinite(opinions)
+    fused = similarity + np.float32(weight) * np.where(there, opinions, 0)
+    return np.asarray(np.where(there, fused, -np.inf), dtype=np.float32)
 
 
 def best_of(scores: np.ndarray, k: int) -> np.ndarray:
