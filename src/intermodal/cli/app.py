@@ -12,9 +12,11 @@ from intermodal.cli.demo import demo
 from intermodal.cli.evaluating import evaluate
 from intermodal.cli.explaining import explain
 from intermodal.cli.fitting import fit
+from intermodal.cli.indexing import index
 from intermodal.cli.inspecting import inspect
 from intermodal.cli.localizing import localize
 from intermodal.cli.predicting import predict
+from intermodal.cli.searching import search
 from intermodal.cli.tracing import trace
 
 # Plain help: the same in a pipe as in a terminal, brackets of a spec stay brackets, and rich need not load for it.
@@ -28,6 +30,8 @@ app.command(short_help="What does a fitted model say?")(predict)
 app.command(short_help="Who asked whom, and what was it worth?")(explain)
 app.command(short_help="What do clips show, in words?")(caption)
 app.command(short_help="When does it happen in a video?")(localize)
+app.command(short_help="Put clips where search finds them.")(index)
+app.command(short_help="Which clip fits, and which text?")(search)
 app.command(short_help="The arithmetic of attention, step by step.")(trace)
 
 

@@ -16,7 +16,7 @@ from intermodal.find.filters import Where
 from intermodal.find.hits import Hit
 from intermodal.find.index import ClipIndex
 from intermodal.find.queries import NAME
-from intermodal.find.store import check_ids, check_k, refuse_known, refuse_unknown
+from intermodal.find.store import check_ids, check_k, check_metadata, merge_kinds, refuse_known, refuse_unknown
 
 PIECE = 1000
 """Clips that are embedded and acknowledged at a time."""
@@ -53,6 +53,8 @@ def fill(
     names, n = check_ids(ids), _count(items)
     if len(names) != n:
         raise InputError(f"there is one id for each, however: {len(names)} ids for {n} of them")
+    said = check_metadata(names, metadata)
+    merge_kinds(index.store.kinds(list({key for entry in said for key in entry})), said, names)
     known = set(index.known(names))
     if update:
         refuse_unknown([name for name in names if name not in known], "update")
@@ -60,10 +62,10 @@ def fill(
         refuse_known([name for name in names if name in known])
     write = index.update if update else index.add
     for rows in _pieces(n):
-        piece = _taken(items, rows)
+        piece = taken(items, rows)
         vectors = retriever.embed_queries(piece) if index.holds == "queries" else retriever.embed_clips(piece)
-        said = None if metadata is None else [metadata[row] for row in rows]
-        write([names[row] for row in rows], vectors, said, clips=_named(piece, index) if keep and index.keeps else None)
+        kept = _named(piece, index) if keep and index.keeps else None
+        write([names[row] for row in rows], vectors, [said[row] for row in rows], clips=kept)
         if progress is not None:
             progress(int(rows[-1]) + 1, n, "")
 
@@ -144,12 +146,17 @@ def _pieces(n: int) -> Iterator[np.ndarray]:
     yield from (np.arange(at, min(at + PIECE, n)) for at in range(0, n, PIECE))
 
 
-def _taken(items: Any, rows: np.ndarray) -> Any:
-    """Some of the items, in the form they came in."""
+def taken(items: Any, rows: Sequence[int] | np.ndarray) -> Any:
+    """Return some of the items, in the form they came in.
+
+    Example:
+        >>> taken({"text": ["a", "b", "c"]}, [2, 0])
+        {'text': ['c', 'a']}
+    """
     if isinstance(items, Mapping):
-        return {name: _taken(of, rows) for name, of in items.items()}
+        return {name: taken(of, rows) for name, of in items.items()}
     if isinstance(items, Samples | np.ndarray):
-        return items[rows]
+        return items[np.asarray(rows)]
     if hasattr(items, "iloc"):
         return items.iloc[rows]
     return [items[row] for row in rows]

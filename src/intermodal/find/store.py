@@ -140,10 +140,15 @@ def check_entries(ids: Any, vectors: Any, metadata: Any, width: int) -> Entries:
     array = check_vectors(vectors, width, names)
     if len(array) != len(names):
         raise InputError(f"there is one vector for each id, however: {len(array)} vectors for {len(names)} ids")
-    said = [{} for _ in names] if metadata is None else list(metadata)
-    if len(said) != len(names):
-        raise InputError(f"there is one metadata for each id, however: {len(said)} for {len(names)} ids")
-    return Entries(names, array, [_metadata(name, entry) for name, entry in zip(names, said, strict=True)])
+    return Entries(names, array, check_metadata(names, metadata))
+
+
+def check_metadata(ids: Sequence[str], metadata: Any) -> list[dict[str, Any]]:
+    """Return what is said of each clip, without its nulls; nothing where `metadata` is None."""
+    said = [{} for _ in ids] if metadata is None else list(metadata)
+    if len(said) != len(ids):
+        raise InputError(f"there is one metadata for each id, however: {len(said)} for {len(ids)} ids")
+    return [_metadata(name, entry) for name, entry in zip(ids, said, strict=True)]
 
 
 def check_ids(ids: Any) -> list[str]:
