@@ -53,18 +53,20 @@ def asked_by_hand(attention, query, keys):
 
 
 @torch.no_grad()
-def test_a_layer_is_the_formula():
+@pytest.mark.parametrize("missing", [(), (0,), (1,), (0, 1)])
+def test_a_layer_is_the_formula(missing):
     torch.manual_seed(0)
     layer = CaptionLayer(2, D, n_heads=H, d_hidden=7).double()
-    x, a, b = torch.randn(1, 3, D).double(), torch.randn(1, 5, D).double(), torch.randn(1, 2, D).double()
-    everything = [(a, torch.ones(1, 5, dtype=torch.bool)), (b, torch.ones(1, 2, dtype=torch.bool))]
-    got, _, _ = layer(x, layer.remember(everything))
+    for p in layer.parameters():
+        if p.ndim == 1:
+            nn.init.normal_(p, std=0.3)
+    x, contexts = torch.randn(1, 3, D).double(), [torch.randn(1, n, D).double() for n in (5, 2)]
+    there = [torch.full(c.shape[:2], i not in missing) for i, c in enumerate(contexts)]
+    got, _, _ = layer(x, layer.remember(list(zip(contexts, there, strict=True))))
     own = [x[0, i] + asked_by_hand(layer.own, layer.norm_own(x[0, i]), layer.norm_own(x[0, : i + 1])) for i in range(3)]
     for i, word in enumerate(own):
-        asked = [
-            asked_by_hand(ask, layer.norm_ask(word), c[0]) for ask, (c, _) in zip(layer.ask, everything, strict=True)
-        ]
-        word = word + (asked[0] + asked[1]) / 2
+        asked = [asked_by_hand(layer.ask[j], layer.norm_ask(word), contexts[j][0]) for j in {0, 1} - {*missing}]
+        word = word + sum(asked) / max(1, len(asked))
         torch.testing.assert_close(got[0, i], word + layer.feed(layer.norm_feed(word)))
 
 

@@ -128,7 +128,7 @@ class Captioner(BaseEstimator):
         label_smoothing: float = 0.1,
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
-        lr: float = 2e-3,
+        lr: float = 4e-3,
         validation: float = 0.1,
         patience: int | None = 15,
         nan: Literal["error", "impute"] = "error",
