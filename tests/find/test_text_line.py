@@ -99,7 +99,7 @@ def test_a_word_in_another_form_and_an_unknown_one_still_give_a_direction():
 
 
 def test_texts_without_an_answer_and_films_that_are_missing_teach_nothing():
-    texts, films, at, spans = made(n=31)
+    texts, films, _, spans = made(n=31)
     more = [*texts, "a person opens a door", "a person sits on a sofa"]
     line, seen = TextLine.fit(more, [*films, films[0], None], np.arange(33), [*spans, np.zeros((0, 2)), spans[0]])
     alone, _ = TextLine.fit(more, [*films, None, None], np.arange(33), [*spans, spans[0], spans[0]])
