@@ -19,7 +19,7 @@ from intermodal.find.pairs import Pairs, right_pairs
 from intermodal.find.relevance import Relevance
 from intermodal.find.reranker import Reranker
 from intermodal.find.reranker_fitting import Stage, chosen_weight, tried_weights
-from intermodal.find.sides import Read, Side, count, texts_alone
+from intermodal.find.sides import Read, Side, parts_of, texts_alone
 from intermodal.find.tower import Tower
 from intermodal.find.towers_fitting import Batches, mean_precision
 
@@ -117,24 +117,32 @@ def test_every_right_clip_is_drawn_as_often_as_any_other() -> None:
 
 def test_a_clip_of_its_own_must_be_right() -> None:
     with pytest.raises(DataError, match=r"^a query's own clip is right for it, however: relevant says otherwise$"):
-        right_pairs({"a": np.ones((3, 2))}, ["x"], [1], np.array([[True, False, True]]))
+        right_pairs(parts_of({"a": np.ones((3, 2))}), parts_of(["x"], "query"), [1], np.array([[True, False, True]]))
 
 
 def test_what_is_held_out_is_in_no_way_learned_from() -> None:
     X, texts = {"a": RNG.normal(size=(40, 2))}, [f"word{i}" for i in range(40)]
     groups = np.repeat(np.arange(10), 4)
-    pairs = Pairs.read(X, texts, None, None, groups, share=0.3, seed=0)
+    pairs = Pairs.read(parts_of(X), parts_of(texts, "query"), None, None, groups, share=0.3, seed=0)
     assert len(pairs.held_clips) == 12 and not set(groups[pairs.held_clips]) & set(groups[pairs.learn_clips])
     assert sorted([*pairs.held_queries, *pairs.learn_queries]) == list(range(40))
     assert set(pairs.clips[pairs.held_queries]) <= set(pairs.held_clips)
     y = np.arange(40) % 4
-    apart = Pairs.read(X, texts, None, (y, y), None, share=0.3, seed=0)
+    apart = Pairs.read(parts_of(X), parts_of(texts, "query"), None, (y, y), None, share=0.3, seed=0)
     assert not set(apart.held_queries) & set(apart.learn_queries)
     assert np.bincount(y[apart.held_clips]).tolist() == [3, 3, 3, 3]
 
 
 def test_a_share_of_nothing_holds_nothing_out() -> None:
-    pairs = Pairs.read({"a": np.ones((20, 2))}, [f"w{i}" for i in range(20)], None, None, None, share=0.0, seed=0)
+    pairs = Pairs.read(
+        parts_of({"a": np.ones((20, 2))}),
+        parts_of([f"w{i}" for i in range(20)], "query"),
+        None,
+        None,
+        None,
+        share=0.0,
+        seed=0,
+    )
     assert len(pairs.learn_queries) == 20 and len(pairs.held_queries) == len(pairs.held_clips) == 0
 
 
@@ -145,13 +153,13 @@ def test_texts_and_numbers_of_one_side_are_read_together() -> None:
     given = {"title": ["a dog", None, "a cat runs"], "video": [None, np.ones((2, 3)), np.ones((4, 3))]}
     side = Side.fit(given)
     read = side.read(given)
-    assert side.names == ("title", "video") and len(read) == count(given) == 3
+    assert side.names == ("title", "video") and len(read) == len(parts_of(given)) == 3
     assert read.lengths.tolist() == [2, 2, 7]
     x, present = read.batch(np.array([2, 0, 1]))
     assert x["title"].shape == (3, 3) and x["video"].shape == (3, 4, 3)
     assert present["title"].tolist() == [[True] * 3, [True, True, False], [False] * 3]
     assert present["video"].sum(1).tolist() == [4, 0, 2]
-    assert texts_alone(given) is None and texts_alone(["a", "b"], "query") == ["a", "b"]
+    assert texts_alone(parts_of(given)) is None and texts_alone(parts_of(["a", "b"], "query")) == ["a", "b"]
 
 
 def test_pieces_hold_every_row_once_and_no_more_tokens_than_they_may() -> None:
@@ -180,6 +188,13 @@ def test_counts_that_differ_within_a_side_are_said() -> None:
         InputError, match=r"^queries are all texts or all vectors, however: query 1 is they are of type"
     ):
         Side.fit(["a", 3.0], plain="query")
+
+
+def test_a_clip_may_be_of_words_that_nobody_knows_and_a_query_may_not() -> None:
+    titles = {"title": ["a dog", "a cat"]}
+    assert Side.fit(titles).read({"title": ["ein hund", ""]}).lengths.tolist() == [2, 0]
+    with pytest.raises(InputError, match=r"^a query holds a word that the model was fitted on, however: none of"):
+        Side.fit(titles, plain="query").read({"title": ["ein hund"]})
 
 
 # --- towers
@@ -274,7 +289,7 @@ def test_groups_hold_every_row_once_and_neighbours_together() -> None:
 def test_batches_hold_every_pair_once_a_pass_and_hard_ones_together_from_the_second() -> None:
     texts = [f"{a} {b}" for a in ("dog", "cat", "cow", "pig") for b in ("runs", "sits", "eats", "naps")]
     X = {"video": RNG.normal(size=(16, 3))}
-    pairs = Pairs.read(X, texts, None, None, None, share=0.0, seed=0)
+    pairs = Pairs.read(parts_of(X), parts_of(texts, "query"), None, None, None, share=0.0, seed=0)
     sides = Side.fit(texts, plain="query"), Side.fit(X)
     torch.manual_seed(0)
     sizes = {"d_model": 8, "d_embed": 5, "n_heads": 2}
@@ -354,7 +369,7 @@ def reads_of(clips, texts):  # type: ignore[no-untyped-def]
 def test_the_vectors_of_the_line_give_the_ratio_of_the_probabilities_by_its_largest() -> None:
     clips, texts, y = classes()
     reads = reads_of(clips, texts)
-    pairs = Pairs.read(clips, texts, None, (y, y), None, share=0.0, seed=0)
+    pairs = Pairs.read(parts_of(clips), parts_of(texts, "query"), None, (y, y), None, share=0.0, seed=0)
     every = np.arange(120)
     line = Meaning.fit(reads, pairs, {"queries": every, "clips": every}, seed=0)
     values = {side: columns(reads[side], every) for side in reads}
@@ -376,7 +391,7 @@ def test_there_is_no_line_without_classes_or_with_too_few_samples_a_class() -> N
     clips, texts, y = classes()
     reads, every = reads_of(clips, texts), {"queries": np.arange(120), "clips": np.arange(120)}
     for relevant in (None, y[:, None] == y[None], (np.arange(120) // 2, np.arange(120) // 2)):
-        pairs = Pairs.read(clips, texts, None, relevant, None, share=0.0, seed=0)
+        pairs = Pairs.read(parts_of(clips), parts_of(texts, "query"), None, relevant, None, share=0.0, seed=0)
         assert Meaning.fit(reads, pairs, every, seed=0) is None
 
 
@@ -384,7 +399,7 @@ def test_a_class_that_one_side_lacks_is_possible_and_unlikely_there() -> None:
     clips, texts, y = classes()
     reads = reads_of(clips, texts)
     asked = np.where(y == 2, 0, y)
-    pairs = Pairs.read(clips, texts, None, (asked, y), None, share=0.0, seed=0)
+    pairs = Pairs.read(parts_of(clips), parts_of(texts, "query"), None, (asked, y), None, share=0.0, seed=0)
     line = Meaning.fit(reads, pairs, {"queries": np.arange(120), "clips": np.arange(120)}, seed=0)
     p = line.probabilities("queries", columns(reads["queries"], np.arange(120)))
     assert p.shape == (120, 3) and np.isfinite(p).all() and p[:, 2].mean() < 1 / 3
@@ -393,7 +408,7 @@ def test_a_class_that_one_side_lacks_is_possible_and_unlikely_there() -> None:
 def test_the_share_of_the_line_is_that_of_the_similarity() -> None:
     clips, texts, y = classes()
     reads = reads_of(clips, texts)
-    pairs = Pairs.read(clips, texts, None, (y, y), None, share=0.3, seed=0)
+    pairs = Pairs.read(parts_of(clips), parts_of(texts, "query"), None, (y, y), None, share=0.3, seed=0)
     torch.manual_seed(0)
     sizes = {"d_model": 8, "d_embed": 5, "n_heads": 2}
     towers = BothTowers(Tower("self", {"query": 4}, {}, **sizes), Tower("self", {}, {"image": 7}, **sizes)).eval()

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from intermodal.data.samples import Samples
 from intermodal.errors import DataError, ShapeError
 from intermodal.find.relevance import Relevance
-from intermodal.find.sides import count, texts_alone
+from intermodal.find.sides import Parts, texts_alone
 from intermodal.learn.holding import hold_out
+
+MOST_HELD = 2000
+"""Clips that are held out, at most: a look at them after each pass costs the square of their number."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class Pairs:
     held_clips: np.ndarray
 
     @classmethod
-    def read(cls, X: Any, queries: Any, clips: Any, relevant: Any, groups: Any, *, share: float, seed: int) -> Pairs:
+    def read(
+        cls, X: Parts, queries: Parts, clips: Any, relevant: Any, groups: Any, *, share: float, seed: int
+    ) -> Pairs:
         """Check the pairs, and hold out a share of the clips with the queries that belong to them."""
         relevance, clips = right_pairs(X, queries, clips, relevant)
         n_queries, n_clips = len(relevance.query_kind), len(relevance.clip_kind)
-        split = X.split if isinstance(X, Samples) else None
-        groups = X.groups if groups is None and isinstance(X, Samples) else groups
+        split = None if X.samples is None else X.samples.split
+        groups = X.samples.groups if groups is None and X.samples is not None else groups
         if groups is not None and len(groups) != n_clips:
             raise DataError(f"groups name one group for each clip, however: {len(groups)=}, clips={n_clips}")
         labels = relevance.clip_kind if relevance.classes else None
@@ -50,7 +54,8 @@ class Pairs:
             asks = [np.flatnonzero(np.isin(clips, part)) for part in (learn, held)]
         else:
             kinds = relevance.query_kind if relevance.classes else None
-            asks = list(hold_out(n_queries, share=share if len(held) else 0.0, seed=seed + 1, labels=kinds))
+            away = min(share, MOST_HELD / n_queries) if len(held) else 0.0
+            asks = list(hold_out(n_queries, share=away, seed=seed + 1, labels=kinds))
         asks = [rows[relevance.answered(rows, part)] for rows, part in zip(asks, (learn, held), strict=True)]
         if len(asks[0]) < 2:
             raise DataError(f"there are two queries to learn from at least, however: {len(asks[0])}")
@@ -59,7 +64,7 @@ class Pairs:
         return cls(relevance, clips, asks[0], learn, asks[1], held)
 
 
-def right_pairs(X: Any, queries: Any, clips: Any, relevant: Any) -> tuple[Relevance, np.ndarray | None]:
+def right_pairs(X: Parts, queries: Parts, clips: Any, relevant: Any) -> tuple[Relevance, np.ndarray | None]:
     """Read what is right from whatever says it.
 
     Raises:
@@ -67,7 +72,7 @@ def right_pairs(X: Any, queries: Any, clips: Any, relevant: Any) -> tuple[Releva
         ShapeError: classes or a matrix of another size.
         InputError: classes or a matrix of another kind.
     """
-    n_queries, n_clips = count(queries, "query"), count(X)
+    n_queries, n_clips = len(queries), len(X)
     if relevant is None and clips is None:
         if n_queries != n_clips:
             raise DataError(
@@ -86,7 +91,7 @@ def right_pairs(X: Any, queries: Any, clips: Any, relevant: Any) -> tuple[Releva
                 f"{clips[outside][0]}"
             )
     if relevant is None:
-        return Relevance.of_pairs(clips, n_clips, texts_alone(queries, "query")), clips
+        return Relevance.of_pairs(clips, n_clips, texts_alone(queries)), clips
     relevance = Relevance.of(relevant, n_queries, n_clips)
     if clips is not None and not relevance.all_right(np.arange(n_queries), clips):
         raise DataError("a query's own clip is right for it, however: relevant says otherwise")
@@ -103,7 +108,7 @@ def _cut(
         return own[~valid], own[valid]
     learn, held = hold_out(
         len(own),
-        share=share,
+        share=min(share, MOST_HELD / len(own)),
         seed=seed,
         labels=None if labels is None else labels[own],
         groups=None if groups is None else groups[own],

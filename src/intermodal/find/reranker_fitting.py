@@ -26,6 +26,8 @@ from intermodal.find.sides import Read
 from intermodal.find.training import Plan, train
 from intermodal.learn.feed import Feed
 
+MINE = 4096
+"""Queries, and clips, among which hard negatives are sought."""
 MINED = 32
 """Hard negatives that are kept of each row."""
 SHOWN = 7
@@ -83,7 +85,7 @@ def train_reranker(
     reranker: Reranker, embedder: Embedder, reads: dict[str, Read], pairs: Pairs, settings: Any
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """Train the reranker in place; return the history, and for each side whether it is kept, and its weight."""
-    known = Stage.of(embedder, reads, pairs, pairs.learn_queries, pairs.learn_clips)
+    known = Stage.of(embedder, reads, pairs, *_some(pairs, settings.seed))
     held = Stage.of(embedder, reads, pairs, pairs.held_queries, pairs.held_clips) if len(pairs.held_clips) else None
     mined = {side: hardest(*known.towards(side), MINED) for side in SIDES}
     able = {side: np.flatnonzero(known.towards(side)[1].any(1) & (mined[side] >= 0).any(1)) for side in SIDES}
@@ -132,6 +134,15 @@ def train_reranker(
         )
     reranker.eval()
     return history, {side: chosen_weight(reranker, held, side, settings) for side in SIDES}
+
+
+def _some(pairs: Pairs, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Queries and clips to mine among, `MINE` at most of each: all with all costs the square of their number."""
+    rng = np.random.default_rng(seed)
+    asked = rng.permutation(pairs.learn_queries)[:MINE]
+    answers = np.empty(0, dtype=np.int64) if pairs.clips is None else np.unique(pairs.clips[asked])
+    others = rng.permutation(np.setdiff1d(pairs.learn_clips, answers))[: MINE - len(answers)]
+    return np.sort(asked), np.sort(np.concatenate([answers, others]).astype(np.int64))
 
 
 def _shown(known: Stage, mined: np.ndarray, rows: np.ndarray, side: str, rng: np.random.Generator) -> np.ndarray:

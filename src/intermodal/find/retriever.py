@@ -26,7 +26,7 @@ from intermodal.find.pairs import Pairs, right_pairs
 from intermodal.find.ranking import ranking_scores
 from intermodal.find.reranker import CLIP, QUERY, Reranker
 from intermodal.find.reranker_fitting import train_reranker
-from intermodal.find.sides import Read, Side, count
+from intermodal.find.sides import Read, Side, parts_of
 from intermodal.find.towers_fitting import train_towers
 from intermodal.learn.feed import to_device
 from intermodal.learn.folder import write_folder
@@ -36,6 +36,8 @@ from intermodal.spec import Spec
 FORMAT = 1
 TOKENS = 64
 """Tokens that `stride="auto"` leaves of a sequence of median length."""
+SHAPING = ("fusion", "d_model", "d_embed", "n_heads", "n_layers", "encoder")
+"""Parameters that an embedding depends on once the model is fitted."""
 PAIRED = 32
 """Tokens of a side that the reranker looks at, about."""
 
@@ -179,6 +181,7 @@ class FusionRetriever(BaseEstimator):
         """
         self._check_numbers()
         device = to_device(self.device)
+        X, queries = parts_of(X), parts_of(queries, "query")
         pairs = Pairs.read(X, queries, clips, relevant, groups, share=self.validation, seed=self.seed)
         for name in ("embedder_", "reranker_", "rerank_kept_"):
             if hasattr(self, name):
@@ -363,8 +366,9 @@ class FusionRetriever(BaseEstimator):
 
         Args: as in `fit`; `side` as in `rank`.
         """
+        X, queries = parts_of(X), parts_of(queries, "query")
         relevance, _ = right_pairs(X, queries, clips, relevant)
-        right = relevance.block(np.arange(count(queries, "query")), np.arange(count(X)))
+        right = relevance.block(np.arange(len(queries)), np.arange(len(X)))
         scores = self.similarity(queries, X, side=side)
         if side == "queries":
             scores, right = scores.T, right.T
@@ -380,10 +384,13 @@ class FusionRetriever(BaseEstimator):
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen letters that only this very model has: an index made with another one does not fit it."""
-        check_is_fitted(self, "embedder_")
-        digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
-        for name, values in sorted(self._tensors().items()):
+        """Sixteen letters of all that makes the embeddings: an index of another model's does not fit."""
+        config = self._config()
+        told = {name: config[name] for name in ("sides", "stride", "share")}
+        told |= {name: config["parameters"][name] for name in SHAPING}
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        numbers = {name: of for name, of in self._tensors().items() if not name.startswith("reranker.")}
+        for name, values in sorted(numbers.items()):
             digest.update(name.encode())
             digest.update(values.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
@@ -432,6 +439,7 @@ class FusionRetriever(BaseEstimator):
 
     def _config(self) -> dict[str, Any]:
         """Everything that makes the model but its numbers, ready for JSON."""
+        check_is_fitted(self, "embedder_")
         left_out = ("callback", "device")
         parameters = {k: _plain(v) for k, v in self.get_params(deep=False).items() if k not in left_out}
         return {

@@ -6,7 +6,7 @@ Shapes: N samples of the side, B samples of a batch, T tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class Side:
     @classmethod
     def fit(cls, given: Any, *, plain: str | None = None, rows: np.ndarray | None = None) -> Side:
         """Learn to read from `rows` of what is given."""
-        texts, samples = _parts(given, plain)
+        texts, samples = parts_of(given, plain)
         if rows is not None:
             samples = None if samples is None else samples[rows]
             texts = {name: [of[row] for row in rows] for name, of in texts.items()}
@@ -127,15 +127,16 @@ class Side:
             DataError: a modality of another kind or width, or one that training never saw.
             InputError: a text without a word that training saw; texts where there were vectors, or the other way.
         """
-        texts, samples = _parts(given, self.plain)
+        texts, samples = parts_of(given, self.plain)
         self._check_names(texts, () if samples is None else samples.names)
         for of in texts.values():
             if not any(text is not None for text in of):
                 raise DataError("a modality of texts holds a text, however: all are missing")
-        for name, of in texts.items():
-            for text in of:
-                if text is not None:
-                    self.words[name].check(text)
+        if self.plain is not None:  # who asks must say something; a clip may be of words that nobody knows
+            for name, of in texts.items():
+                for text in of:
+                    if text is not None:
+                        self.words[name].check(text)
         numbers = {
             name: [None if t is None else np.array(self.words[name].numbers(t), dtype=np.int64) for t in of]
             for name, of in texts.items()
@@ -178,32 +179,56 @@ class Side:
         return cls(words, preprocessor, described["plain"])
 
 
-def count(given: Any, plain: str | None = None) -> int:
-    """How many samples are given."""
-    texts, samples = _parts(given, plain)
-    return len(next(iter(texts.values()))) if samples is None else len(samples)
+class Parts(NamedTuple):
+    """What is given of a side: the modalities of texts, and the samples of all others."""
+
+    texts: dict[str, list[str | None]]
+    samples: Samples | None
+
+    def __len__(self) -> int:
+        """How many samples."""
+        return len(next(iter(self.texts.values()))) if self.samples is None else len(self.samples)
 
 
-def texts_alone(given: Any, plain: str | None = None) -> list[str] | None:
-    """The texts, where a side is one text a sample and nothing else; None otherwise."""
-    texts, samples = _parts(given, plain)
+def texts_alone(given: Parts) -> list[str] | None:
+    """The texts, where a side is one text a sample and nothing else; None otherwise.
+
+    Example:
+        >>> texts_alone(parts_of(["a seven", "a three"], "query"))
+        ['a seven', 'a three']
+    """
+    texts, samples = given
     if samples is not None or len(texts) != 1:
         return None
     (only,) = texts.values()
     return None if any(t is None for t in only) else [str(t) for t in only]
 
 
-def _parts(given: Any, plain: str | None) -> tuple[dict[str, list[str | None]], Samples | None]:
-    """The modalities of texts, and the samples of all others."""
+def parts_of(given: Any, plain: str | None = None) -> Parts:
+    """Take apart what is given of a side.
+
+    Args:
+        given: whatever `Samples.of` takes; or a list of texts, or a mapping in which some are lists of texts.
+        plain: what a list without a name is called; None where it is what `Samples.of` makes of it.
+
+    Raises:
+        InputError: one text, an empty list, or texts and vectors in one list.
+        DataError: numbers that cannot be read, or modalities of different counts.
+
+    Example:
+        >>> given = parts_of({"title": ["a dog", None], "size": [[1.0], [2.0]]})
+        >>> given.texts, given.samples.names, len(given)
+        ({'title': ['a dog', None]}, ('size',), 2)
+    """
+    if isinstance(given, Parts):
+        return given
     if isinstance(given, str):
         raise InputError(f"a list is searched, however: one text was given; write [{given[:40]!r}]")
     if isinstance(given, Samples):
-        return {}, given
+        return Parts({}, given)
     if not isinstance(given, Mapping):
-        if plain is None:
-            return {}, Samples.of(given)
-        if hasattr(given, "columns"):
-            return {}, Samples.of(given)
+        if plain is None or hasattr(given, "columns"):
+            return Parts({}, Samples.of(given))
         if not hasattr(given, "__len__"):
             raise InputError(f"queries are texts, vectors or modalities, however: the type is {type(given).__name__}")
         if len(given) == 0:
@@ -215,7 +240,7 @@ def _parts(given: Any, plain: str | None) -> tuple[dict[str, list[str | None]], 
     counts = {name: len(of) for name, of in texts.items()} | ({} if samples is None else {"the others": len(samples)})
     if len(set(counts.values())) > 1:
         raise DataError(f"all modalities have the same number of samples, however: {counts}")
-    return texts, samples
+    return Parts(texts, samples)
 
 
 def _are_texts(of: Any) -> bool:
