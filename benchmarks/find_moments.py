@@ -130,7 +130,9 @@ def by_chance(train: DigitVideos, test: DigitVideos) -> dict[str, float]:
     """Spans of training put into test videos without a look."""
     rng = np.random.default_rng(0)
     pool = np.concatenate([s for s in train.spans if len(s)])
-    found = moment_scores(list(pool[rng.integers(0, len(pool), (len(test), 10))]), test.spans, n_draws=2)
+    guesses = list(pool[rng.integers(0, len(pool), (len(test), 10))])
+    falling = [np.linspace(1, 0, 10)] * len(test)
+    found = moment_scores(guesses, test.spans, scores=falling, n_draws=2)
     return {name: 100 * found[name] for name in FIGURES}
 
 

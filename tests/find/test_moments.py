@@ -13,6 +13,7 @@ from intermodal.find import loading
 from intermodal.find.moment_answers import Moments
 from intermodal.find.moment_network import MomentNetwork
 from intermodal.find.moments import MomentLocalizer
+from intermodal.find.text_line import likeness
 
 RATE = 2.0
 SIZES: dict[str, Any] = {"d_model": 12, "n_heads": 2, "n_layers": 1, "batch_size": 16}
@@ -230,7 +231,8 @@ def test_several_true_moments_are_ranked_first() -> None:
 
 def test_padding_changes_nothing_in_the_network() -> None:
     torch.manual_seed(0)
-    network = MomentNetwork({"a": 5, "b": 3}, {"c": 7}, n_words=11, d_model=12, n_heads=2).double().eval()
+    network = MomentNetwork({"a": 5, "b": 3}, {"c": 7}, lines=["b"], n_words=11, d_model=12, n_heads=2).double().eval()
+    directions = torch.randn(2, 3).double()
     n = 13
     x = {"a": torch.randn(2, n, 5), "b": torch.randn(2, n, 3), "c": torch.randn(2, 7)}
     x = {k: v.double() for k, v in x.items()}
@@ -242,7 +244,9 @@ def test_padding_changes_nothing_in_the_network() -> None:
     present["b"][0, 4:7] = False
     words, said = torch.tensor([[1, 4, 0], [7, 2, 0]]), torch.tensor([[True, True, True], [True, True, False]])
     within = torch.ones(2, n, dtype=torch.bool)
-    alone = network(x, present, within, words, said, need_weights=True)
+    alone = network(
+        x, present, within, {"b": likeness(x["b"], present["b"], directions, 2.0)}, words, said, need_weights=True
+    )
     for left, right in ((0, 6), (4, 0), (3, 5)):
 
         def padded(t: torch.Tensor, fill: Any, left: int = left, right: int = right) -> torch.Tensor:
@@ -253,7 +257,9 @@ def test_padding_changes_nothing_in_the_network() -> None:
         wide = {"a": padded(x["a"], np.nan), "b": padded(x["b"], np.nan), "c": x["c"]}
         there = {"a": padded(present["a"], False), "b": padded(present["b"], False), "c": present["c"]}
         inner = slice(left, left + n)
-        seen = network(wide, there, padded(within, False), padded(words, 3), padded(said, False), need_weights=True)
+        near = {"b": likeness(wide["b"], there["b"], directions, 2.0)}
+        said_so = (padded(words, 3), padded(said, False))
+        seen = network(wide, there, padded(within, False), near, *said_so, need_weights=True)
         torch.testing.assert_close(seen.inside[:, inner], alone.inside)
         torch.testing.assert_close(seen.scored.total, alone.scored.total)
         torch.testing.assert_close(seen.happens, alone.happens)
@@ -262,11 +268,12 @@ def test_padding_changes_nothing_in_the_network() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     torch.manual_seed(0)
-    network = MomentNetwork({"a": 5, "b": 3}, {"c": 7}, n_words=6, d_model=12, n_heads=2).train()
+    network = MomentNetwork({"a": 5, "b": 3}, {"c": 7}, lines=["a"], n_words=6, d_model=12, n_heads=2).train()
     within = torch.ones(4, 13, dtype=torch.bool)
     x = {"a": torch.randn(4, 13, 5), "b": torch.randn(4, 13, 3), "c": torch.randn(4, 7)}
     present = {"a": within, "b": within, "c": within[:, 0]}
-    seen = network(x, present, within, torch.arange(6).expand(4, 6), torch.ones(4, 6, dtype=torch.bool))
+    near = {"a": torch.randn(4, 13, 3)}
+    seen = network(x, present, within, near, torch.arange(6).expand(4, 6), torch.ones(4, 6, dtype=torch.bool))
     (
         seen.scored.total.sum() - seen.scored.starts[:, 3].sum() - seen.scored.ends[:, 7].sum() + seen.happens.sum()
     ).backward()

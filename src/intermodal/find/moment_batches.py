@@ -5,7 +5,7 @@ Shapes: B queries, T clips.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from intermodal.data.batching import batch
 from intermodal.data.samples import Samples
 from intermodal.find.queries import Asked, Queries
+from intermodal.find.text_line import TextLine, likeness
 
 MOST_CLIPS = 2**15
 """Clips of a batch: of longer videos it holds fewer."""
@@ -26,12 +27,14 @@ class Shown(NamedTuple):
 
     Shape:
         x by name: (B, T, D) of a stream, (B, D) of a vector. present by name: bool (B, T), (B,). within: bool (B, T),
-        False after the end of a video.
+        False after the end of a video. near by name: (B, T, 3), how near each clip comes to what the text looks like,
+        of streams that have a line for that.
     """
 
     x: dict[str, Tensor]
     present: dict[str, Tensor]
     within: Tensor
+    near: dict[str, Tensor]
 
 
 class Target(NamedTuple):
@@ -59,6 +62,8 @@ class Batches:
         queries: what is asked.
         videos: (R,) for each row the row of its video.
         asked: (R,) for each row the number of its query; row i asks query i by default.
+        lines: for a stream the line from a text to what it looks like, of streams that have one.
+        directions: for the same streams (R, D), where the line looks for each row.
         dtype: of the tensors.
         device: where they lie.
     """
@@ -71,6 +76,8 @@ class Batches:
         videos: np.ndarray,
         asked: np.ndarray | None = None,
         *,
+        lines: Mapping[str, TextLine] | None = None,
+        directions: Mapping[str, np.ndarray] | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -78,6 +85,7 @@ class Batches:
         self.asked = np.arange(len(videos)) if asked is None else asked
         self.lengths = n_clips[videos]
         self.dtype, self.device = dtype, device
+        self.lines, self.directions = lines or {}, directions or {}
 
     def shown(self, rows: np.ndarray) -> Shown:
         """Return the videos of these rows."""
@@ -89,7 +97,12 @@ class Batches:
                 x[name] = F.pad(x[name], (0, 0, 0, lacking))
                 present[name] = F.pad(present[name], (0, lacking))
         within = torch.arange(longest) < torch.from_numpy(self.lengths[rows]).unsqueeze(1)
-        return Shown(x, present, within.to(self.device))
+        near = {}
+        for name, line in self.lines.items():
+            if name in x:
+                directions = torch.from_numpy(self.directions[name][rows]).to(x[name])
+                near[name] = likeness(x[name], present[name], directions, line.scale)
+        return Shown(x, present, within.to(self.device), near)
 
     def said(self, rows: np.ndarray) -> Asked:
         """Return the queries of these rows."""
@@ -119,13 +132,18 @@ class Batches:
 
 
 def targets(
-    spans: list[np.ndarray], n: int, clip: float, sure: np.ndarray, blur: float, device: torch.device | str
+    spans: list[np.ndarray],
+    lengths: np.ndarray,
+    clip: float,
+    sure: np.ndarray,
+    blur: float,
+    device: torch.device | str,
 ) -> Target:
-    """Write answers in seconds over n clips.
+    """Write answers in seconds over the clips of their videos.
 
     Args:
         spans: for each of B rows (k, 2) seconds.
-        n: T.
+        lengths: (B,) clips of each video; T is the longest.
         clip: seconds of a clip.
         sure: (B,) bool.
         blur: standard deviation, in clips, of where somebody who marks an edge would put it; 0 shares an edge between
@@ -133,17 +151,18 @@ def targets(
         device: where the tensors lie.
 
     Example:
-        >>> t = targets([np.array([[1.0, 2.5]])], 4, 1.0, np.array([True]), 0.0, "cpu")
+        >>> t = targets([np.array([[1.0, 2.5]])], np.array([4]), 1.0, np.array([True]), 0.0, "cpu")
         >>> t.started.tolist(), t.ended.tolist(), t.inside.tolist()
         ([[0.0, 1.0, 0.0, 0.0]], [[0.0, 0.5, 0.5, 0.0]], [[0.0, 1.0, 0.5, 0.0]])
     """
-    started, ended = np.zeros((len(spans), n)), np.zeros((len(spans), n))
-    inside = np.zeros((len(spans), n), dtype=np.float32)
-    for i, found in enumerate(spans):
+    longest = int(lengths.max())
+    started, ended = np.zeros((len(spans), longest)), np.zeros((len(spans), longest))
+    inside = np.zeros((len(spans), longest), dtype=np.float32)
+    for i, (found, n) in enumerate(zip(spans, lengths.tolist(), strict=True)):
         for start, end in found / clip:
-            started[i] += _marked(start, n, blur) / len(found)
-            ended[i] += _marked(end - 1, n, blur) / len(found)
-            inside[i] = np.maximum(inside[i], np.diff(np.clip(np.arange(n + 1), start, end)))
+            started[i, :n] += _marked(start, n, blur) / len(found)
+            ended[i, :n] += _marked(end - 1, n, blur) / len(found)
+            inside[i, :n] = np.maximum(inside[i, :n], np.diff(np.clip(np.arange(n + 1), start, end)))
     happens = np.array([len(found) > 0 for found in spans], dtype=np.float32)
     arrays = (started, ended, inside, happens, sure)
     return Target(*(torch.from_numpy(a).to(device) for a in arrays))

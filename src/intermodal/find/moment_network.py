@@ -5,7 +5,7 @@ Shapes: B queries, T clips, W words, C tokens that are asked (words, and vectors
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -84,11 +84,12 @@ class MomentNetwork(nn.Module):
 
     Shape:
         x by name (B, T, D) of a stream and (B, D) of a vector, present by name (B, T) and (B,), within (B, T),
-        query (B, W) or (B, W, E), said (B, W) -> `Seen`.
+        near by name (B, T, 3), query (B, W) or (B, W, E), said (B, W) -> `Seen`.
 
     Args:
         streams: width D of each stream.
         vectors: width D of each vector of the video; each is one more token to ask.
+        lines: streams of which it is known beforehand how near each clip comes to the text.
         n_words: size of the vocabulary, None where queries are vectors.
         d_query: E, where queries are vectors.
         d_model: d.
@@ -104,7 +105,7 @@ class MomentNetwork(nn.Module):
     Example:
         >>> finds, there = MomentNetwork({"video": 5}, {}, n_words=7, d_model=8, n_heads=2), torch.ones(1, 9).bool()
         >>> said = torch.tensor([[1, 2]])
-        >>> finds({"video": torch.randn(1, 9, 5)}, {"video": there}, there, said, said > 0).inside.shape
+        >>> finds({"video": torch.randn(1, 9, 5)}, {"video": there}, there, {}, said, said > 0).inside.shape
         torch.Size([1, 9])
     """
 
@@ -113,6 +114,7 @@ class MomentNetwork(nn.Module):
         streams: Mapping[str, int],
         vectors: Mapping[str, int],
         *,
+        lines: Collection[str] = (),
         n_words: int | None = None,
         d_query: int | None = None,
         d_model: int = 64,
@@ -124,12 +126,13 @@ class MomentNetwork(nn.Module):
         word_dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.streams, self.vectors = tuple(streams), tuple(vectors)
+        self.streams, self.vectors, self.lines = tuple(streams), tuple(vectors), tuple(lines)
         self.project = nn.ModuleList(nn.Linear(width, d_model) for width in streams.values())
         self.project_vector = nn.ModuleList(nn.Linear(width, d_model) for width in vectors.values())
         self.read = QueryEncoder(d_model, n_words=n_words, d_in=d_query, word_dropout=word_dropout)
         self.nobody = nn.Parameter(0.02 * torch.randn(d_model))
         self.place = nn.Linear(4, d_model)
+        self.near = nn.ModuleList(nn.Linear(3, d_model, bias=False) for _ in self.lines)
         self.drop = nn.Dropout(dropout)
         self.stem = nn.ModuleList(Local(d_model, kernel, dropout=dropout) for _ in range(n_local))
         self.layers = nn.ModuleList(Layer(d_model, n_heads, kernel, dropout) for _ in range(n_layers))
@@ -142,6 +145,7 @@ class MomentNetwork(nn.Module):
         x: Mapping[str, Tensor],
         present: Mapping[str, Tensor],
         within: Tensor,
+        near: Mapping[str, Tensor],
         query: Tensor,
         said: Tensor,
         *,
@@ -153,6 +157,7 @@ class MomentNetwork(nn.Module):
             x: what is seen, by name; what stands where nothing is present is not read.
             present: bool, where something is.
             within: bool, which clips belong to the video; the others are padding.
+            near: how near each clip comes to the text, from `likeness`.
             query: word numbers or vectors.
             said: bool, which of them are there.
             need_weights: also return whom the clips asked.
@@ -163,7 +168,11 @@ class MomentNetwork(nn.Module):
             for name, project in zip(self.streams, self.project, strict=True)
             if name in x
         ]
-        clips = self.drop(torch.stack(seen).sum(0) + self.place(places(within, seen[0].dtype))) * there
+        clips = self.drop(torch.stack(seen).sum(0) + self.place(places(within, seen[0].dtype)))
+        for name, project in zip(self.lines, self.near, strict=True):
+            if name in near:
+                clips = clips + project(near[name])
+        clips = clips * there
         for local in self.stem:
             clips = local(clips, within)
         asked, keep = self._asked(x, present, query, said)

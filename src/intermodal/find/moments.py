@@ -20,11 +20,13 @@ from intermodal.data.samples import Samples
 from intermodal.errors import InputError, did_you_mean
 from intermodal.find.moment_answers import Moments, Timeline, overlap, ranked
 from intermodal.find.moment_batches import Batches, targets
+from intermodal.find.moment_lines import fit_lines
 from intermodal.find.moment_loss import chance, loss_of, platt
 from intermodal.find.moment_network import MomentNetwork, Seen
 from intermodal.find.moment_spans import check_texts, spans_of, videos_of
 from intermodal.find.moment_stretch import Stretch
 from intermodal.find.queries import Queries, are_texts
+from intermodal.find.text_line import TextLine
 from intermodal.find.timegrid import clip_of, counts, durations, on_grid, rates_of, streams_of
 from intermodal.find.training import Plan, train
 from intermodal.find.words import Words, words_of
@@ -172,7 +174,8 @@ class MomentLocalizer(BaseEstimator):
         asked = Queries(queries, words)
         of_video = videos_of(videos, len(asked), len(samples))
         answers = spans_of(spans, of_video, lasts, 1 / max(rates.values()))
-        learn, held, numbers, of_video, answers, sure = self._rows(samples, asked, of_video, answers, groups)
+        units = _units(samples, groups)
+        learn, held, numbers, of_video, answers, sure = self._rows(samples, asked, of_video, answers, units)
         if not any(len(answers[row]) for row in learn):
             raise InputError("a query to learn from happens, however: the spans of all of them are empty")
         for name in ("network_", "history_"):
@@ -183,12 +186,19 @@ class MomentLocalizer(BaseEstimator):
         self.d_query_ = asked.width
         gridded = on_grid(samples, rates, self.clip_)
         self.preprocessor_ = Preprocessor.fit(gridded[np.unique(of_video[learn])])
+        scaled = self.preprocessor_.apply(gridded)
+        own = learn[sure[learn]]
+        texts = [] if words is None else [_texts(queries)[i] for i in numbers]
+        clips = [answer / self.clip_ for answer in answers]
+        self.lines_, directions = fit_lines(texts, scaled, of_video, clips, own, groups=units)
         batches = Batches(
-            self.preprocessor_.apply(gridded),
+            scaled,
             counts(lasts, self.clip_),
             asked,
             of_video,
             numbers,
+            lines=self.lines_,
+            directions=directions,
             device=device,
         )
         with torch.random.fork_rng(devices=[]), one_thread(device):
@@ -201,12 +211,14 @@ class MomentLocalizer(BaseEstimator):
         return self
 
     def _rows(
-        self, samples: Samples, asked: Queries, of_video: np.ndarray, answers: list[np.ndarray], groups: Any
+        self,
+        samples: Samples,
+        asked: Queries,
+        of_video: np.ndarray,
+        answers: list[np.ndarray],
+        groups: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
         """Rows to learn from and to validate on; of every row its query, its video, its answers, and whether sure."""
-        groups = samples.groups if groups is None else np.asarray(groups)
-        if groups is not None and len(groups) != len(samples):
-            raise InputError(f"groups name one group for each video, however: {len(groups)=}, {len(samples)=}")
         numbers, sure = np.arange(len(asked)), np.ones(len(asked), dtype=bool)
         if self.borrow > 0:
             taken, where = _borrowed(of_video, asked, self.borrow, self.seed)
@@ -237,7 +249,7 @@ class MomentLocalizer(BaseEstimator):
         def loss(module: nn.Module, rows: np.ndarray) -> torch.Tensor:
             seen, within = _look(module, batches, rows)
             spans = [answers[row] for row in rows]
-            target = targets(spans, within.shape[1], self.clip_, sure[rows], self.blur, batches.device)
+            target = targets(spans, batches.lengths[rows], self.clip_, sure[rows], self.blur, batches.device)
             return loss_of(seen, target, within)
 
         happening = held[[len(answers[row]) > 0 for row in held]] if len(held) else held
@@ -284,6 +296,7 @@ class MomentLocalizer(BaseEstimator):
         return MomentNetwork(
             kinds["sequence"],
             kinds["vector"],
+            lines=tuple(self.lines_),
             n_words=None if self.words_ is None else len(self.words_),
             d_query=self.d_query_,
             d_model=self.d_model,
@@ -380,6 +393,8 @@ class MomentLocalizer(BaseEstimator):
             counts(lasts, self.clip_),
             asked,
             videos_of(videos, len(asked), len(samples)),
+            lines=self.lines_,
+            directions={name: line.directions(_texts(queries)) for name, line in self.lines_.items()},
             dtype=torch.float64 if device.type == "cpu" else torch.float32,
             device=device,
         )
@@ -457,6 +472,7 @@ class MomentLocalizer(BaseEstimator):
             "class": type(self).__name__,
             "parameters": parameters,
             "modalities": self.preprocessor_.described(),
+            "lines": {name: line.described() for name, line in self.lines_.items()},
             "words": None if self.words_ is None else list(self.words_.known),
             "d_query": self.d_query_,
             "clip": self.clip_,
@@ -466,6 +482,8 @@ class MomentLocalizer(BaseEstimator):
             "history": self.history_,
         }
         tensors = {f"model.{k}": v for k, v in self.network_.state_dict().items()} | self.preprocessor_.tensors()
+        for i, line in enumerate(self.lines_.values()):
+            tensors |= {f"line.{i}.{part}": t for part, t in line.tensors().items()}
         return write_folder(Path(folder), config, tensors, overwrite=overwrite)
 
     @classmethod
@@ -473,6 +491,10 @@ class MomentLocalizer(BaseEstimator):
         """Put together what `save` took apart."""
         model = cls(**config["parameters"])
         model.preprocessor_ = Preprocessor.restored(config["modalities"], tensors)
+        model.lines_ = {}
+        for i, (name, described) in enumerate(config["lines"].items()):
+            own = {k.removeprefix(f"line.{i}."): t for k, t in tensors.items() if k.startswith(f"line.{i}.")}
+            model.lines_[name] = TextLine.restored(described, own)
         model.words_ = None if config["words"] is None else Words(config["words"])
         model.d_query_, model.clip_, model.rates_ = config["d_query"], float(config["clip"]), dict(config["rates"])
         model.knows_absent_ = bool(config["knows_absent"])
@@ -497,6 +519,14 @@ def _look(
     shown, said = batches.shown(rows), batches.said(rows)
     seen: Seen = network(*shown, *said, need_weights=need_weights)
     return seen, shown.within
+
+
+def _units(samples: Samples, groups: Any) -> np.ndarray | None:
+    """The group of each video (N,), or None."""
+    groups = samples.groups if groups is None else np.asarray(groups)
+    if groups is not None and len(groups) != len(samples):
+        raise InputError(f"groups name one group for each video, however: {len(groups)=}, {len(samples)=}")
+    return groups
 
 
 def _ranked(scored: Stretch, i: int, n: int, top: int) -> tuple[np.ndarray, np.ndarray]:

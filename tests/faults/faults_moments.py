@@ -1,0 +1,175 @@
+"""Faults in finding moments: the grid of time, stretches, ranking, attention with a direction, targets, the whole."""
+
+from fault import group as _group
+
+FAULTS_MOMENTS = [
+    *_group(
+        "nn/directed.py",
+        "tests/nn/test_directed.py",
+        ("the present is the future", "torch.arange(first + 1, last + 1, device", "torch.arange(first, last, device"),
+        (
+            "both halves look back",
+            "q, k, v = (t[:, half:].flip(2) for t in (q, k, v))",
+            "q, k, v = (t[:, half:] for t in (q, k, v))",
+        ),
+        ("padding is turned the wrong way", "present.flip(1), slice(half, None)", "present, slice(half, None)"),
+        ("growth of the wrong heads", "q = q * (self.growth[heads, None]", "q = q * (self.growth[: len(q[0]), None]"),
+        ("padding counts as seen", "seen = present.cumsum(1)", "seen = torch.ones_like(present).cumsum(1)"),
+        (
+            "nobody has a value",
+            "torch.cat([torch.zeros_like(v[:, :, :1]), v], 2)",
+            "torch.cat([torch.ones_like(v[:, :, :1]), v], 2)",
+        ),
+        ("a piece forgets where it begins", "v, there, i, use_reentrant", "v, there, 0, use_reentrant"),
+        ("padding gets the bias", "return answer * present.unsqueeze(-1)", "return answer"),
+    ),
+    *_group(
+        "find/moment_stretch.py",
+        "tests/find/test_moment_stretch.py",
+        ("a stretch lacks its first clip", "starts = (start - (upto - inside))", "starts = (start - upto)"),
+        (
+            "ends come before starts",
+            "ends + torch.logcumsumexp(starts, 1), 1)",
+            "starts + torch.logcumsumexp(ends, 1), 1)",
+        ),
+        (
+            "padding may begin a stretch",
+            "starts = (start - (upto - inside)).masked_fill(~within, NEVER)",
+            "starts = start - (upto - inside)",
+        ),
+        (
+            "marginals of starts look back",
+            "torch.logcumsumexp(scored.ends.flip(1), 1).flip(1)",
+            "torch.logcumsumexp(scored.ends, 1)",
+        ),
+        ("single precision", "(t.double().masked_fill", "(t.masked_fill"),
+        ("surprise without the end", " + (ended * scored.ends).sum(1)", ""),
+    ),
+    *_group(
+        "find/moment_answers.py",
+        "tests/find/test_moment_answers.py",
+        (
+            "later is earlier",
+            "later = np.logaddexp.accumulate(ends[::-1])[::-1]",
+            "later = np.logaddexp.accumulate(ends)",
+        ),
+        (
+            "the end clip is left out",
+            "exact = np.stack([pairs[:, 0], pairs[:, 1] + 1], 1)",
+            "exact = np.stack([pairs[:, 0], pairs[:, 1] + 0.5], 1)",
+        ),
+        ("nothing is suppressed", "np.where(near[best] >= HIT, 0.0, missed)", "missed"),
+        ("a span comes twice", "missed), False", "missed), True"),
+        ("edges are never finer", "spans.append(finer[0] if as_good else exact[best])", "spans.append(exact[best])"),
+        ("the least likely pairs are weighed", "np.argsort(-scores", "np.argsort(scores"),
+        ("union is the sum", "(b[:, 1] - b[:, 0])[None] - shared", "(b[:, 1] - b[:, 0])[None]"),
+        ("scores of other hits", "float(hits[best])", "float(missed[best])"),
+    ),
+    *_group(
+        "find/timegrid.py",
+        "tests/find/test_moment_timegrid.py",
+        (
+            "a short stream ends the video",
+            "samples.modality(name).lengths / rate for name, rate in rates.items()], axis=0)",
+            "samples.modality(name).lengths / rate for name, rate in rates.items()][:1], axis=0)",
+        ),
+        ("an unfinished clip is dropped", "np.ceil(lasts / clip - SLIVER)", "np.floor(lasts / clip + SLIVER)"),
+        ("the slowest stream sets the clip", "1 / max(rates.values())", "1 / min(rates.values())"),
+        ("absent frames count", "share.multiply(there[None, first:last]).tocsr()", "share.tocsr()"),
+        ("the mean is a sum", "/ np.where(seen, weight, 1.0)[:, None]", ""),
+        (
+            "a frame fills its clip",
+            "csr_matrix((size.astype(np.float32)",
+            "csr_matrix((np.ones_like(size, dtype=np.float32)",
+        ),
+    ),
+    *_group(
+        "find/moment_batches.py",
+        "tests/find/test_moment_batches.py",
+        ("the end is a clip late", "_marked(end - 1, n, blur)", "_marked(end, n, blur)"),
+        ("two answers count twice", "_marked(start, n, blur) / len(found)", "_marked(start, n, blur)"),
+        ("only the last answer is covered", "np.maximum(inside[i], np.diff(", "np.asarray(np.diff("),
+        ("long videos come in full batches", "longest * (i - first + 1) > MOST_CLIPS", "False"),
+        ("the query of a borrowed row is its number", "self.queries.batch(self.asked[rows]", "self.queries.batch(rows"),
+        (
+            "lengths of the wrong videos",
+            "self.lengths = n_clips[videos]",
+            "self.lengths = n_clips[np.arange(len(videos)) % len(n_clips)]",
+        ),
+    ),
+    *_group(
+        "find/moment_network.py",
+        "tests/find/test_moments.py",
+        (
+            "a missing stream leaves its bias",
+            "blank(project(blank(x[name], present[name].unsqueeze(-1))), present[name].unsqueeze(-1))",
+            "project(blank(x[name], present[name].unsqueeze(-1)))",
+        ),
+        (
+            "padding is a neighbour",
+            "self.conv(blank(self.norm(x), within.unsqueeze(-1)).mT).mT",
+            "self.conv(self.norm(x).mT).mT",
+        ),
+        (
+            "vectors are not asked",
+            "there.append(present[name].unsqueeze(1))",
+            "there.append(torch.zeros_like(present[name]).unsqueeze(1))",
+        ),
+        ("places count padding", "within.to(dtype).cumsum(1) - 1", "torch.ones_like(within).to(dtype).cumsum(1) - 1"),
+        (
+            "happens forgets how many stretches there are",
+            "(scored.total - (n * (n + 1) / 2).log())",
+            "(scored.total * 0)",
+        ),
+        ("weights of the last layer", "weights = looked if i == 0 else weights", "weights = looked"),
+    ),
+    *_group(
+        "find/moments.py",
+        "tests/find/test_moments.py",
+        ("seconds are clips", "np.minimum(spans * self.clip_, lasts)", "np.minimum(spans, lasts)"),
+        ("nobody counts as a word", "[i, :, :n, :n_words]", "[i, :, :n, : n_words + 1]"),
+        (
+            "test rows are scaled by",
+            "Preprocessor.fit(gridded[np.unique(of_video[learn])])",
+            "Preprocessor.fit(gridded)",
+        ),
+        ("groups are torn apart", "else groups[of_video[own]]", "else of_video[own]"),
+        ("the rate of training is forgotten", "1 / max(rates.values()))\n        learn", "100.0)\n        learn"),
+        (
+            "calibration is not restored",
+            "model.calibration_ = (float(slope), float(shift))",
+            "model.calibration_ = (1.0, 0.0)",
+        ),
+        (
+            "the user's random numbers move",
+            "with torch.random.fork_rng(devices=[]), one_thread(device):\n            torch.manual_seed",
+            "with one_thread(device):\n            torch.manual_seed",
+        ),
+        ("happening is said without having learned it", "if self.knows_absent_ else None", "if True else None"),
+        ("single precision depends on the batch", "torch.float64 if device.type", "torch.float32 if device.type"),
+    ),
+    *_group(
+        "find/moment_spans.py",
+        "tests/find/test_moments.py",
+        ("zero length is fine", "if start >= end:", "if start > end:"),
+        ("spans may end after the video", "or end > lasts + frame ", ""),
+        ("a row past the last is fine", "(rows >= n_videos)", "(rows > n_videos)"),
+    ),
+    *_group(
+        "find/moment_loss.py",
+        "tests/find/test_moment_loss.py",
+        (
+            "slope and shift swapped",
+            "calibration[0] * logit.double() + calibration[1]",
+            "calibration[1] * logit.double() + calibration[0]",
+        ),
+        (
+            "what does not happen is sought",
+            "scored, target.started, target.ended) * happens",
+            "scored, target.started, target.ended)",
+        ),
+        ("borrowed rows teach where", "/ within.sum(1) * sure", "/ within.sum(1)"),
+        ("padding is covered", 'reduction="none") * within', 'reduction="none")'),
+        ("a slope that turns answers around", "if slope > 0 else (1.0, 0.0)", "if slope != 0 else (1.0, 0.0)"),
+    ),
+]
