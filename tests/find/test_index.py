@@ -304,6 +304,20 @@ def test_the_parts_of_memory_agree_with_brute_force_after_any_order_of_changes()
     assert len(near) == len(held)
 
 
+def test_a_search_leaves_the_threads_of_the_library_as_they_were():
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        near = Nearest(D)
+        near.add(np.arange(N), vectors())
+        near.search(vectors(1), 2)
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 # ---- what is kept beside ----
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from intermodal.errors import InputError
 from intermodal.find import store_milvus
-from intermodal.find.filters import conditions, met
 from intermodal.find.store import StoreUnreachableError
 from intermodal.find.store_folder import FolderStore
 from intermodal.find.store_milvus import MilvusStore
@@ -108,7 +107,9 @@ def vectors(n=N, seed=0):
 
 IDS = [f"c{i}" for i in range(N)]
 SAID = [
-    {"year": 2018 + i % 5, "tag": "abc"[i % 3], "length": i / 4, "live": i % 2 == 0, "note": None} for i in range(N)
+    {"year": 2018 + i % 5, "tag": "abc"[i % 3], "length": i / 4, "live": i % 2 == 0, "note": None}
+    | ({"few": i} if i % 13 == 7 else {})
+    for i in range(N)
 ]
 
 
@@ -118,10 +119,10 @@ def store(empty):
     return empty
 
 
-def brute(queries, k, ids=IDS, held=None, said=SAID, where=None):
-    """The ids of the k largest inner products among the clips that meet a filter."""
+def brute(queries, k, ids=IDS, held=None, fits=lambda said: True):
+    """The ids of the k largest inner products among the clips that fit."""
     held = vectors() if held is None else held
-    fitting = [i for i in range(len(ids)) if met(conditions(where), said[i])]
+    fitting = [i for i in range(len(ids)) if ids is not IDS or fits(SAID[i])]
     scores = queries.astype(np.float64) @ held[fitting].T.astype(np.float64)
     order = np.argsort(-scores, axis=1)[:, :k]
     return [[ids[fitting[i]] for i in row] for row in order], np.take_along_axis(scores, order, 1)
@@ -138,23 +139,26 @@ def test_the_ids_and_scores_are_those_of_brute_force(store, k):
 
 
 @pytest.mark.parametrize(
-    "where",
+    ("where", "fits"),
     [
-        {"year": 2020},
-        {"year": 2020.0},
-        {"year": [2018, 2021]},
-        {"tag": ["a", "c"], "year": {"min": 2019}},
-        {"length": {"min": 2.5, "max": 9}},
-        {"length": {"max": 3}},
-        {"live": True},
-        {"live": False, "tag": "b"},
-        {"tag": {"min": "b"}},
-        {"year": 1999},
+        ({"year": 2020}, lambda m: m["year"] == 2020),
+        ({"year": 2020.0}, lambda m: m["year"] == 2020),
+        ({"year": [2018, 2021]}, lambda m: m["year"] == 2018 or m["year"] == 2021),
+        ({"tag": ["a", "c"], "year": {"min": 2019}}, lambda m: m["tag"] != "b" and m["year"] >= 2019),
+        ({"length": {"min": 2.5, "max": 9}}, lambda m: 2.5 <= m["length"] <= 9),
+        ({"length": {"max": 3}}, lambda m: m["length"] <= 3),
+        ({"live": True}, lambda m: m["live"]),
+        ({"live": False, "tag": "b"}, lambda m: not m["live"] and m["tag"] == "b"),
+        ({"tag": {"min": "b"}}, lambda m: m["tag"] in "bc"),
+        ({"year": 1999}, lambda m: False),
+        ({"few": 7}, lambda m: m.get("few") == 7),
+        ({"few": {"min": 0}}, lambda m: "few" in m),
     ],
 )
-def test_a_filter_leaves_what_brute_force_leaves(store, where):
+def test_a_filter_leaves_what_brute_force_leaves(store, where, fits):
     queries = vectors(Q, seed=1)
-    assert store.search(queries, 4, where).ids == brute(queries, 4, where=where)[0]
+    for k in (4, N):
+        assert store.search(queries, k, where).ids == brute(queries, k, fits=fits)[0]
 
 
 def test_deleted_clips_are_found_no_more_and_k_others_are(store):
@@ -162,7 +166,7 @@ def test_deleted_clips_are_found_no_more_and_k_others_are(store):
     best = sorted({i for row in store.search(queries, 3).ids for i in row})
     store.delete(best)
     left = [i for i in range(N) if IDS[i] not in best]
-    ids, _ = brute(queries, 3, [IDS[i] for i in left], vectors()[left], [SAID[i] for i in left])
+    ids, _ = brute(queries, 3, [IDS[i] for i in left], vectors()[left])
     assert store.search(queries, 3).ids == ids
     assert store.count() == N - len(best)
     assert store.known(["c0", *best]) == [i for i in ["c0"] if i not in best]
@@ -183,7 +187,7 @@ def test_clips_come_back_as_they_were_given(store):
     clips = store.get(["c7", "c3"])
     assert [clip.id for clip in clips] == ["c7", "c3"]
     np.testing.assert_array_equal(np.stack([clip.vector for clip in clips]), vectors()[[7, 3]])
-    assert clips[0].metadata == {"year": 2020, "tag": "b", "length": 1.75, "live": False}
+    assert clips[0].metadata == {"year": 2020, "tag": "b", "length": 1.75, "live": False, "few": 7}
     assert type(clips[0].metadata["year"]) is int
 
 

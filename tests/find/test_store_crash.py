@@ -323,6 +323,15 @@ def test_a_folder_that_may_not_be_written_to_is_read(small):
         small.chmod(0o700)
 
 
+def test_a_write_is_synced_before_it_counts(tmp_path):
+    store = FolderStore.create(tmp_path, {"width": D})
+    asked = [
+        store._journal._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")
+    ]
+    assert asked == [2, "wal"]  # 2 is FULL: the log is synced at every commit
+    store.close()
+
+
 def test_what_is_no_index_is_said(tmp_path):
     (tmp_path / "clips.db").write_bytes(b"")
     assert content(tmp_path) == f'an index is whole, however: "{tmp_path}/acknowledged" is damaged (it cannot be read)'

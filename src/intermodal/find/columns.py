@@ -28,25 +28,22 @@ class Columns:
 
     def __init__(self, metadata: Sequence[str]) -> None:
         self._entries = [json.loads(text) for text in metadata]
-        self._columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._columns: dict[str, tuple[list[Any], np.ndarray]] = {}
 
     def where(self, asked: Sequence[Condition]) -> np.ndarray:
         """Return which clips meet all conditions, (N,) bool."""
         fitting = np.ones(len(self._entries), dtype=bool)
         for condition in asked:
             values, codes = self._column(condition.key)
-            meeting = np.array([condition.meets({condition.key: value}) for value in values.tolist()] + [False])
+            meeting = np.array([condition.meets({condition.key: value}) for value in values] + [False])
             fitting &= meeting[codes]
         return fitting
 
-    def _column(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+    def _column(self, key: str) -> tuple[list[Any], np.ndarray]:
         """The different values of a key, and for each clip which of them it has: the place after the last for none."""
         if key not in self._columns:
-            number: dict[Any, int] = {}
-            # False equals 0 and True equals 1: the kind keeps them apart
+            number: dict[Any, int] = {}  # a key is of one kind in an index: there is no True beside a 1
             held = [entry.get(key) for entry in self._entries]
-            codes = [-1 if v is None else number.setdefault((isinstance(v, bool), v), len(number)) for v in held]
-            values = np.empty(len(number), dtype=object)
-            values[:] = [value for _, value in number]
-            self._columns[key] = values, np.array(codes, dtype=np.int64)
+            codes = [-1 if v is None else number.setdefault(v, len(number)) for v in held]
+            self._columns[key] = list(number), np.array(codes, dtype=np.int64)
         return self._columns[key]

@@ -88,11 +88,6 @@ def kind_of(value: Any) -> str:
     return "text" if isinstance(value, str) else "number"
 
 
-def met(asked: tuple[Condition, ...], metadata: Mapping[str, Any]) -> bool:
-    """Tell whether a clip of these metadata meets all conditions."""
-    return all(condition.meets(metadata) for condition in asked)
-
-
 def _condition(key: str, asked: Any) -> Condition:
     if isinstance(asked, Mapping):
         return _between(key, asked)

@@ -177,7 +177,8 @@ class FolderStore:
             slots, scores = self._near.search(queries, k, self._wanted(where), exact=exact)
             said = [[self._said[slot] for slot in row] for row in slots.tolist()]
         ids = [[name for name, _ in row] for row in said]
-        return Found(ids, list(scores), [[json.loads(text) for _, text in row] for row in said])
+        # one reading of many texts takes a third of the time of many readings
+        return Found(ids, list(scores), [json.loads(f"[{','.join(text for _, text in row)}]") for row in said])
 
     def _wanted(self, where: Where | None) -> np.ndarray | None:
         asked = conditions(where)
