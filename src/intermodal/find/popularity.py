@@ -10,13 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix, diags_array, vstack
 from torch import Tensor
 
 from intermodal.find.sides import Read
 
 NEIGHBOURS = 50
-"""Most clips that are kept beside each one as liked together with it."""
+"""Clips that are kept beside each one as liked together with it; more where the last ones are equals."""
+PIECE = 1000
+"""Clips that are compared with all others at once."""
 
 
 class KnownClips:
@@ -109,23 +111,20 @@ def fingerprints(clips: Read) -> np.ndarray:
 
 
 def _together(marks: csr_matrix) -> csr_matrix:
-    """Cosines of the columns, the `NEIGHBOURS` greatest of each row; a clip is no neighbour of itself."""
+    """Cosines of the columns, the greatest of each row."""
     norms = np.sqrt(np.asarray(marks.multiply(marks).sum(0)).ravel())
-    scaled = marks @ _diagonal(1 / np.where(norms > 0, norms, 1.0))
-    alike = csr_matrix(scaled.T @ scaled)
-    alike.setdiag(0)
-    alike.eliminate_zeros()
-    rows = []
+    scaled = csr_matrix(marks @ diags_array(1 / np.where(norms > 0, norms, 1.0)))
+    by_clip = csr_matrix(scaled.T)
+    return csr_matrix(vstack([_closest(by_clip[i : i + PIECE] @ scaled, i) for i in range(0, len(norms), PIECE)]))
+
+
+def _closest(alike: csr_matrix, first: int) -> csr_matrix:
+    """The greatest entries of each row, that of the clip itself left out; the rows are those from `first` on."""
+    alike = csr_matrix(alike)
     for i in range(alike.shape[0]):
-        row = alike[i]
-        if row.nnz > NEIGHBOURS:
-            least = np.sort(row.data)[-NEIGHBOURS]
-            row.data[row.data < least] = 0.0
-            row.eliminate_zeros()
-        rows.append(row)
-    return csr_matrix(vstack(rows))
-
-
-def _diagonal(values: np.ndarray) -> csr_matrix:
-    n = len(values)
-    return csr_matrix((values, (np.arange(n), np.arange(n))), shape=(n, n))
+        row = slice(alike.indptr[i], alike.indptr[i + 1])
+        values = np.where(alike.indices[row] == first + i, 0.0, alike.data[row])
+        least = np.partition(values, -NEIGHBOURS)[-NEIGHBOURS] if len(values) > NEIGHBOURS else 0.0
+        alike.data[row] = np.where(values >= least, values, 0.0)
+    alike.eliminate_zeros()
+    return alike

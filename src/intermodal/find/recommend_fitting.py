@@ -18,7 +18,7 @@ from intermodal.find.both_towers import embed
 from intermodal.find.ranking import ranking_scores
 from intermodal.find.recommend_network import Recommending, prefer
 from intermodal.find.recommend_top import leave_out
-from intermodal.find.recommend_users import UserBatch, Users
+from intermodal.find.recommend_users import Users
 from intermodal.find.sides import Read
 from intermodal.find.training import Plan, train
 from intermodal.learn.holding import hold_out
@@ -29,6 +29,8 @@ SHARE_OF_LIKED = 0.5
 """Share of a batch's clips, at most, that are there because somebody of the batch liked them."""
 ENOUGH = 5
 """Held-out clips are ranked alone where at least so many held-out users like one of them."""
+EXAMINED = 500
+"""Users, at most, who say when to stop."""
 CHUNK = 256
 """Users that are read at once where nothing is learned."""
 
@@ -94,8 +96,7 @@ class Lessons:
     def __init__(
         self, users: Users, clips: Read, liked: csr_matrix, halves: Halves, *, batch_users: int, batch_clips: int
     ) -> None:
-        known = np.zeros(liked.shape[1], dtype=bool)
-        known[halves.clips] = True
+        known = _known(halves.clips, liked)
         self.users, self.clips, self.halves = users.among(known), clips, halves
         self.liked = csr_matrix(liked.multiply(known))  # a clip that is held out teaches nothing
         self.liked.eliminate_zeros()
@@ -148,6 +149,32 @@ class Lessons:
         return prefer(scores, gains, torch.from_numpy(counts).to(scores.device))
 
 
+class Examined:
+    """The users held out, and what is right for them among the clips that are ranked."""
+
+    def __init__(self, users: Users, clips: Read, liked: csr_matrix, halves: Halves) -> None:
+        rows = halves.held_users[:EXAMINED]
+        pasts = [np.arange(0)] * len(rows) if users.histories is None else [users.histories[u] for u in rows]
+        self.rows, self.clips = rows, clips
+        self.needed = np.unique(np.concatenate([halves.ranked, *pasts]))
+        self.users = Users(users.review, users.histories, users.ratings, len(users)).among(_known(self.needed, liked))
+        self.users = self.users.within(self.needed)
+        self.ranked = np.searchsorted(self.needed, halves.ranked)
+        self.seen = [np.flatnonzero(np.isin(halves.ranked, past)) for past in pasts]
+        self.right = (liked[rows][:, halves.ranked] > 0).toarray()
+        for i, out in enumerate(self.seen):
+            self.right[i, out] = False
+
+    def gain(self, network: nn.Module) -> float:
+        """nDCG@10."""
+        assert isinstance(network, Recommending)
+        vectors = clip_vectors(network, self.clips, self.needed)
+        of_users = user_vectors(network, self.users, vectors, self.rows)
+        scores = network.like(of_users, vectors[torch.from_numpy(self.ranked).to(vectors.device)])
+        left = leave_out(scores.detach().double().cpu().numpy(), self.seen)
+        return float(ranking_scores(left, self.right)["nDCG@10"])
+
+
 def fit_network(
     network: Recommending,
     users: Users,
@@ -167,22 +194,7 @@ def fit_network(
         settings: a `FusionRecommender`, or whatever else has its parameters.
     """
     lessons = Lessons(users, clips, liked, halves, batch_users=settings.batch_users, batch_clips=settings.batch_clips)
-    right = (liked[halves.held_users][:, halves.ranked] > 0).toarray()
-    if users.histories is not None:
-        seen = np.zeros_like(right)
-        for i, user in enumerate(halves.held_users):
-            seen[i] = np.isin(halves.ranked, users.histories[user])
-        right &= ~seen
-
-    def validate(module: nn.Module) -> float:
-        assert isinstance(module, Recommending)
-        past = clip_vectors(module, clips)
-        of_users = user_vectors(module, users, past, halves.held_users)
-        scores = module.like(of_users, past[torch.from_numpy(halves.ranked).to(past.device)]).double().cpu().numpy()
-        if users.histories is not None:
-            scores = leave_out(scores, [np.flatnonzero(row) for row in seen])
-        return float(ranking_scores(scores, right)["nDCG@10"])
-
+    examined = Examined(users, clips, liked, halves)
     plan = Plan(
         settings.max_epochs,
         lessons.steps,
@@ -196,14 +208,14 @@ def fit_network(
         lessons.epoch,
         lessons.loss,
         plan,
-        validate=validate if right.any() else None,
+        validate=examined.gain if examined.right.any() else None,
         callback=settings.callback,
     )
 
 
-def clip_vectors(network: Recommending, clips: Read) -> Tensor:
-    """A vector for each clip, (N, E)."""
-    return torch.from_numpy(embed(network.clips, clips)).to(network.log_scale.device)
+def clip_vectors(network: Recommending, clips: Read, rows: np.ndarray | None = None) -> Tensor:
+    """A vector for each clip, (N, E), or for those at `rows`."""
+    return torch.from_numpy(embed(network.clips, clips, rows)).to(network.log_scale.device)
 
 
 @torch.no_grad()
@@ -214,4 +226,7 @@ def user_vectors(network: Recommending, users: Users, past: Tensor, rows: np.nda
     return torch.cat(parts)
 
 
-__all__ = ["Halves", "Lessons", "UserBatch", "clip_vectors", "fit_network", "halve", "user_vectors"]
+def _known(rows: np.ndarray, liked: csr_matrix) -> np.ndarray:
+    known = np.zeros(liked.shape[1], dtype=bool)
+    known[rows] = True
+    return known

@@ -31,12 +31,13 @@ class Mix(NamedTuple):
     together: float
 
     def of(self, content: np.ndarray, known: KnownClips, clips: Read, past: Read, users: Users) -> np.ndarray:
-        """Return the mixed scores, (U, N); of a new clip nothing but its content is known."""
+        """Return the mixed scores, (U, N); of a new clip nothing but its content is known, so that counts in full."""
         histories = users.histories or [np.arange(0)] * len(content)
         popular = np.log1p(known.popularity(clips))[None]
         new = known.rows(clips) < 0
         parts = (content, popular, known.by_past(clips, past, histories))
-        return self._mixed(*(_standard(part, None if i == 0 else ~new) for i, part in enumerate(parts)))
+        shown, popular, together = (_standard(part, None if i == 0 else ~new) for i, part in enumerate(parts))
+        return np.where(new, shown, self._mixed(shown, popular, together))
 
     def _mixed(self, content: np.ndarray, popular: np.ndarray, together: np.ndarray) -> np.ndarray:
         return self.content * content + self.popularity * popular + self.together * together

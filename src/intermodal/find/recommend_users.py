@@ -96,6 +96,12 @@ class Users:
             rated[there] = np.stack([np.where(known, marks, 0.0), known], 1)
         return UserBatch(x, present, clips, torch.from_numpy(there).to(device), torch.from_numpy(rated).to(device))
 
+    def within(self, rows: np.ndarray) -> Users:
+        """The same users, the clips of their past as places in `rows`, which is sorted and holds them all."""
+        if self.histories is None:
+            return self
+        return Users(self.review, [np.searchsorted(rows, h) for h in self.histories], self.ratings, self.n)
+
     def among(self, known: np.ndarray) -> Users:
         """The same users, with only those clips in their past that are `known`, bool (N,)."""
         if self.histories is None:

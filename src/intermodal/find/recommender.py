@@ -14,7 +14,6 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.find.likes import read_likes, read_rows
 from intermodal.find.popularity import KnownClips
@@ -25,7 +24,7 @@ from intermodal.find.recommend_network import Recommending
 from intermodal.find.recommend_scores import table
 from intermodal.find.recommend_top import Recommended, leave_out, top
 from intermodal.find.recommend_users import Marks, Users, count_users, read_histories, read_reviews, review_side
-from intermodal.find.sides import Read, Side, count
+from intermodal.find.sides import Read, Side, parts_of
 from intermodal.learn.feed import to_device
 from intermodal.learn.folder import write_folder
 from intermodal.learn.threads import one_thread
@@ -113,7 +112,7 @@ class FusionRecommender(BaseEstimator):
         batch_clips: int = 192,
         lr: float = 2e-3,
         weight_decay: float = 0.01,
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         word_dropout: float = 0.05,
         modality_dropout: float = 0.1,
         hide: float = 0.02,
@@ -176,8 +175,8 @@ class FusionRecommender(BaseEstimator):
         n_users = count_users(reviews, histories)
         if hasattr(self, "network_"):
             del self.network_  # a fit that is broken off leaves no model, neither the old nor half a new one
-        samples = X if isinstance(X, Mapping) else Samples.of(X)
-        gains = read_likes(liked, n_users, count(samples))
+        given = parts_of(X)
+        gains = read_likes(liked, n_users, len(given))
         rows, marks_of, marks = read_histories(
             histories, ratings, n_users, gains.shape[1], most=self.max_history, marks=None
         )
@@ -185,11 +184,11 @@ class FusionRecommender(BaseEstimator):
             gains,
             share=self.validation,
             seed=self.seed,
-            split=getattr(samples, "split", None),
-            groups=getattr(samples, "groups", None),
+            split=None if given.samples is None else given.samples.split,
+            groups=None if given.samples is None else given.samples.groups,
         )
-        side, words = Side.fit(samples, rows=halves.clips), review_side(reviews)
-        clips = side.read(samples, device)
+        side, words = Side.fit(given, rows=halves.clips), review_side(reviews)
+        clips = side.read(given, device)
         users = Users(read_reviews(words, reviews, device), rows, marks_of, n_users)
         self.clip_side_, self.review_side_, self.marks_, self.past_ = side, words, marks, histories is not None
         self.stride_ = strides(self.stride, clips)
@@ -324,6 +323,7 @@ class FusionRecommender(BaseEstimator):
             InputError: clips or users cannot be read as those of training, or k is no number of clips.
         """
         scores = self.scores(X, reviews=reviews, histories=histories, ratings=ratings, past=past)
+        past = None if past is X else past
         return top(self._left(scores, histories, past, seen, exclude_seen), k)
 
     def _left(self, scores: np.ndarray, histories: Any, past: Any, seen: Any, exclude_seen: bool) -> np.ndarray:
@@ -376,6 +376,7 @@ class FusionRecommender(BaseEstimator):
             `random` is the mean over all orders.
         """
         check_is_fitted(self, "network_")
+        past = None if past is X else past
         clips = self._clips(X)
         before = clips if past is None else self._clips(past)
         users = self._users(reviews, histories, ratings, len(before))
@@ -408,7 +409,7 @@ class FusionRecommender(BaseEstimator):
         return self.network_.log_scale.device
 
     def _clips(self, X: Any) -> Read:
-        return self.clip_side_.read(X if isinstance(X, Mapping) else Samples.of(X), self._device)
+        return self.clip_side_.read(X, self._device)
 
     def _users(self, reviews: Any, histories: Any, ratings: Any, n_past: int) -> Users:
         n = count_users(reviews, histories)
