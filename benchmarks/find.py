@@ -3,7 +3,7 @@
     python benchmarks/find.py                        all parts, about an hour of one core
     python benchmarks/find.py --quick                small runs that show the tables, minutes
     python benchmarks/find.py --only moments scale   some of them
-    python benchmarks/find.py --write                write benchmarks/results/find/*.json and docs/finding_measured.md
+    python benchmarks/find.py --write                keep them in results/find and write docs/finding_measured.md
 
 Each part is a script of its own, `benchmarks/find_PART.py`, with more options.
 """
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "find"
 PAGE = HERE.parent / "docs" / "finding_measured.md"
 PARTS = {
     "moments": "When does it happen: videos of handwritten digits",
@@ -38,12 +39,23 @@ def run(part: str, options: list[str]) -> tuple[str, float]:
     return done.stdout.strip(), time.perf_counter() - started
 
 
-def page(tables: dict[str, str]) -> str:
-    """The measured tables as a page."""
+def keep(part: str, table: str) -> None:
+    """Keep a table with the commit it was measured at, so that parts may be run at different times."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout
-    lines = ["# Finding, measured", "", f"By `python benchmarks/find.py --write` at commit {commit.strip()}.", ""]
-    for part, table in tables.items():
-        lines += [f"## {PARTS[part]}", "", f"`python benchmarks/find_{part}.py`", "", "```text", table, "```", ""]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{part}.txt").write_text(f"at commit {commit.strip()}\n\n{table}\n", encoding="utf-8")
+
+
+def page() -> str:
+    """All tables that are kept, as a page."""
+    lines = ["# Finding, measured", "", "Written by `python benchmarks/find.py --write`."]
+    lines += ["What is counted how: [finding.md](finding.md).", ""]
+    for part, title in PARTS.items():
+        kept = RESULTS / f"{part}.txt"
+        if kept.is_file():
+            commit, _, table = kept.read_text(encoding="utf-8").partition("\n\n")
+            lines += [f"## {title}", "", f"`python benchmarks/find_{part}.py`, {commit}.", ""]
+            lines += ["```text", table.rstrip(), "```", ""]
     return "\n".join(lines)
 
 
@@ -54,13 +66,13 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     passed = ["--quick"] * options.quick + ["--write"] * options.write
-    tables = {}
     for part in options.only:
         print(f"\n{PARTS[part]}\n{'=' * len(PARTS[part])}", flush=True)
-        tables[part], seconds = run(part, passed)
-        print(f"{tables[part]}\n({seconds:.0f} s)", flush=True)
-    if options.write:
-        PAGE.write_text(page(tables), encoding="utf-8")
+        table, seconds = run(part, passed)
+        print(f"{table}\n({seconds:.0f} s)", flush=True)
+        if options.write and not options.quick:
+            keep(part, table)
+            PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
