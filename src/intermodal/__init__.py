@@ -15,9 +15,14 @@ from intermodal.spec import Edge, Spec
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Captioner": "find.captioner",
+    "ClipIndex": "find.index",
     "Comparison": "learn.comparison",
     "FusionClassifier": "learn.estimators",
+    "FusionRecommender": "find.recommender",
     "FusionRegressor": "learn.estimators",
+    "FusionRetriever": "find.retriever",
+    "MomentLocalizer": "find.moments",
     "Samples": "data.samples",
     "attend": "attention",
     "causal_keep": "attention",
@@ -30,16 +35,21 @@ _LAZY = {
     "Trace": "explain.trace",
     "trace": "explain.trace",
 }
-_MODULES = {"nn": "nn", "datasets": "data.digits", "explain": "explain"}
+_MODULES = {"nn": "nn", "datasets": "data.digits", "explain": "explain", "find": "find"}
 
 __all__ = [
+    "Captioner",
+    "ClipIndex",
     "Comparison",
     "Edge",
     "Explanation",
     "FusionClassifier",
+    "FusionRecommender",
     "FusionRegressor",
+    "FusionRetriever",
     "InputError",
     "IntermodalError",
+    "MomentLocalizer",
     "OneKeyWarning",
     "Samples",
     "Spec",
@@ -50,6 +60,7 @@ __all__ = [
     "datasets",
     "diagnose",
     "explain",
+    "find",
     "lint",
     "load",
     "nn",
@@ -58,6 +69,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from intermodal import find as find
     from intermodal import nn as nn
     from intermodal.attention import attend as attend
     from intermodal.attention import causal_keep as causal_keep
@@ -70,7 +82,12 @@ if TYPE_CHECKING:
     from intermodal.explain.linting import lint as lint
     from intermodal.explain.trace import Trace as Trace
     from intermodal.explain.trace import trace as trace
+    from intermodal.find.captioner import Captioner as Captioner
+    from intermodal.find.index import ClipIndex as ClipIndex
     from intermodal.find.loading import load as load
+    from intermodal.find.moments import MomentLocalizer as MomentLocalizer
+    from intermodal.find.recommender import FusionRecommender as FusionRecommender
+    from intermodal.find.retriever import FusionRetriever as FusionRetriever
     from intermodal.learn.compare import compare as compare
     from intermodal.learn.comparison import Comparison as Comparison
     from intermodal.learn.estimators import FusionClassifier as FusionClassifier
