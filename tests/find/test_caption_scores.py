@@ -111,6 +111,7 @@ def test_captions_that_were_cut_are_counted():
     [
         ([], [], "there is a caption to score, however: there is none"),
         (["a"], [], "there are references for each caption, however: 1 captions, 0 references"),
+        ("a", ["a"], "captions are a list, however: one text was given; write ['a']"),
         (["a"], "a", "references are a list, however: one text was given; write ['a']"),
         (["a"], ["..."], "a reference is a text with words, however: reference 0 is '...'"),
         (["a"], [["a", ""]], "a reference is a text with words, however: reference 0 is ['a', '']"),

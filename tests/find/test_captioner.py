@@ -315,6 +315,27 @@ def test_captions_that_cannot_be_used_are_refused(texts, clips, said):
     assert str(problem.value) == said
 
 
+def test_a_caption_that_the_tokenizer_reads_as_nothing_is_refused():
+    X, texts = films()
+    texts[3] = "▁ ▁"
+    with pytest.raises(InputError) as problem:
+        Captioner(**SMALL).fit(X, texts)
+    assert str(problem.value) == "a caption holds words of the tokenizer, however: caption 3 holds none"
+
+
+def test_a_nan_is_refused_or_filled():
+    X, texts = films()
+    X["place"][5, 1] = np.nan
+    with pytest.raises(DataError):
+        Captioner(**SMALL).fit(X, texts)
+    samples = Samples(X, nan="impute")
+    with pytest.raises(DataError) as problem:
+        Captioner(**SMALL).fit(samples, texts)
+    assert str(problem.value) == 'clips hold no NaN inside a vector, however: some do; choose nan="impute"'
+    model = Captioner(**{**SMALL, "max_epochs": 1}, nan="impute").fit(samples, texts)
+    assert np.isfinite(model.predict(samples)[5].score)
+
+
 def test_arrays_and_series_of_texts_are_read():
     import pandas as pd
 

@@ -79,6 +79,9 @@ def caption_scores(predicted: Any, references: Any) -> CaptionScores:
         >>> scores.exact, scores.word_accuracy
         (0.5, 0.75)
     """
+    if isinstance(predicted, str):
+        raise InputError(f"captions are a list, however: one text was given; write [{predicted[:40]!r}]")
+    predicted = list(predicted)
     texts = [getattr(caption, "text", caption) for caption in predicted]
     said, known = _words(texts, references)
     bleu = _bleu(said, known)

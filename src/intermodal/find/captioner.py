@@ -178,7 +178,7 @@ class Captioner(BaseEstimator):
         """
         self._check_numbers()
         device = to_device(self.device)
-        samples = Samples.of(X, nan=self.nan)
+        samples = self._samples(X)
         captions = read_captions(texts, clips, len(samples))
         learn, held = self._hold_out(samples, captions, groups)
         caption_spec(self.fusion, samples.names)
@@ -190,7 +190,7 @@ class Captioner(BaseEstimator):
         self.preprocessor_ = Preprocessor.fit(samples[learn])
         feed = Feed(self.preprocessor_.apply(samples), device=device)
         lessons = Lessons(feed, captions, self.tokenizer_)
-        self.max_words_ = self._most_words(lessons.lengths * np.isin(captions.clips, [*learn, *held]))
+        self.max_words_ = self._most_words(lessons.lengths, np.flatnonzero(np.isin(captions.clips, [*learn, *held])))
         with torch.random.fork_rng(devices=[]), one_thread(device):
             torch.manual_seed(self.seed)
             network = self._build().to(device)
@@ -269,17 +269,26 @@ class Captioner(BaseEstimator):
             callback=self.callback,
         )
 
-    def _most_words(self, lengths: np.ndarray) -> int:
-        """Most words of a caption, given those of each in training; a longer one is refused, never cut."""
+    def _most_words(self, lengths: np.ndarray, used: np.ndarray) -> int:
+        """Most words of the captions that are used in training; a longer one is refused, never cut."""
+        if not lengths[used].all():
+            empty = used[lengths[used] == 0][0]
+            raise InputError(f"a caption holds words of the tokenizer, however: caption {empty} holds none")
         if self.max_words is None:
-            return int(lengths.max())
-        long = np.flatnonzero(lengths > self.max_words)
+            return int(lengths[used].max())
+        long = used[lengths[used] > self.max_words]
         if len(long):
             raise InputError(
                 f"a caption has {self.max_words} words of the tokenizer at most (max_words), however: {len(long)} of "
-                f"{np.count_nonzero(lengths)} have more; caption {long[0]} has {lengths[long[0]]}"
+                f"{len(used)} have more; caption {long[0]} has {lengths[long[0]]}"
             )
         return int(self.max_words)
+
+    def _samples(self, X: Any) -> Samples:
+        samples = Samples.of(X, nan=self.nan)
+        if samples.has_nan and self.nan != "impute":
+            raise DataError('clips hold no NaN inside a vector, however: some do; choose nan="impute"')
+        return samples
 
     def _check_numbers(self) -> None:
         """Collect everything that is wrong with the parameters, then say it at once."""
@@ -373,7 +382,7 @@ class Captioner(BaseEstimator):
 
     def score(self, X: Any, texts: Any, *, clips: Any = None) -> float:
         """Return the share of clips whose greedy caption is one of theirs, but for case and punctuation."""
-        captions = read_captions(texts, clips, len(Samples.of(X, nan=self.nan)))
+        captions = read_captions(texts, clips, len(self._samples(X)))
         own = captions.by_clip()
         said = self.predict(X)
         right = [words_of(said[i].text) in [words_of(captions.texts[j]) for j in which] for i, which in own.items()]
@@ -385,7 +394,7 @@ class Captioner(BaseEstimator):
         In float64 a caption does not depend on the batch that it is made in.
         """
         check_is_fitted(self, "network_")
-        samples = self.preprocessor_.apply(Samples.of(X, nan=self.nan))
+        samples = self.preprocessor_.apply(self._samples(X))
         device = next(self.network_.parameters()).device
         dtype = torch.float64 if device.type == "cpu" else torch.float32
         network = copy.deepcopy(self.network_).to(dtype).eval()
