@@ -81,6 +81,7 @@ def test_two_moments_come_before_their_own_neighbours() -> None:
 def test_there_are_no_more_moments_than_stretches() -> None:
     spans, scores = ranked(np.zeros(2), np.zeros(2), total(np.zeros(2), np.zeros(2)), 9)
     assert len(spans) == len(scores) == 3
+    assert sorted(map(tuple, spans.tolist())) == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_overlap_is_intersection_over_union() -> None:

@@ -21,6 +21,9 @@ from intermodal.find.text_line import TextLine, likeness
 MOST_CLIPS = 2**15
 """Clips of a batch: of longer videos it holds fewer."""
 
+ON_GRID, MOSTLY = 0.01, 0.95
+"""Share of a clip within which an edge lies between two clips, and share of the edges that are nearly all."""
+
 
 class Shown(NamedTuple):
     """The videos of a batch of queries.
@@ -166,6 +169,17 @@ def targets(
     happens = np.array([len(found) > 0 for found in spans], dtype=np.float32)
     arrays = (started, ended, inside, happens, sure)
     return Target(*(torch.from_numpy(a).to(device) for a in arrays))
+
+
+def blur_of(spans: list[np.ndarray], clip: float) -> float:
+    """How far, in clips, the edges of these spans may be from where they were meant.
+
+    Example:
+        >>> blur_of([np.array([[0.5, 2.0]])], 0.5), blur_of([np.array([[0.6, 2.1]])], 0.5)
+        (0.0, 1.0)
+    """
+    edges = np.concatenate([found.ravel() for found in spans]) / clip
+    return 0.0 if (np.abs(edges - np.round(edges)) < ON_GRID).mean() >= MOSTLY else 1.0
 
 
 def _marked(at: float, n: int, blur: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from torch import nn
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError, did_you_mean
 from intermodal.find.moment_answers import Moments, Timeline, overlap, ranked
-from intermodal.find.moment_batches import Batches, targets
+from intermodal.find.moment_batches import Batches, blur_of, targets
 from intermodal.find.moment_lines import fit_lines
 from intermodal.find.moment_loss import chance, loss_of, platt
 from intermodal.find.moment_network import MomentNetwork, Seen
@@ -65,7 +65,8 @@ class MomentLocalizer(BaseEstimator):
         weight_decay: of AdamW.
         dropout: probability of dropping a feature, in training.
         word_dropout: probability that training hides a word, so that an unknown one means something.
-        blur: standard deviation, in clips, of where people who mark an edge put it.
+        blur: standard deviation, in clips, of where people who mark an edge put it; "auto" is 0 where nearly all edges
+            of training lie between two clips, as if marked by the frame, and 1 elsewhere.
         borrow: queries borrowed from other videos, as a share of all queries.
         validation: share of the videos to validate and to calibrate on.
         patience: epochs without a better validation before training stops; None never stops early.
@@ -77,6 +78,7 @@ class MomentLocalizer(BaseEstimator):
         history_: one dict an epoch: `epoch`, `train_loss`, `valid` (mean overlap of the best span with the answer, on
             videos that training did not see), `seconds`, `best`.
         clip_: seconds of a clip.
+        blur_: what `blur` came to.
         rates_: tokens a second of each stream in training.
         network_: the `MomentNetwork`.
         words_: the vocabulary, None where queries are vectors.
@@ -108,7 +110,7 @@ class MomentLocalizer(BaseEstimator):
         weight_decay: float = 0.01,
         dropout: float = 0.1,
         word_dropout: float = 0.1,
-        blur: float = 1.0,
+        blur: float | Literal["auto"] = "auto",
         borrow: float = 0.0,
         validation: float = 0.15,
         patience: int | None = None,
@@ -183,6 +185,7 @@ class MomentLocalizer(BaseEstimator):
                 delattr(self, name)  # a fit that is broken off leaves no model
         self.words_, self.rates_ = words, rates
         self.clip_ = clip_of(rates, lasts) if self.clip == "auto" else float(self.clip)
+        self.blur_ = blur_of([answers[row] for row in learn], self.clip_) if self.blur == "auto" else float(self.blur)
         self.d_query_ = asked.width
         gridded = on_grid(samples, rates, self.clip_)
         self.preprocessor_ = Preprocessor.fit(gridded[np.unique(of_video[learn])])
@@ -249,7 +252,7 @@ class MomentLocalizer(BaseEstimator):
         def loss(module: nn.Module, rows: np.ndarray) -> torch.Tensor:
             seen, within = _look(module, batches, rows)
             spans = [answers[row] for row in rows]
-            target = targets(spans, batches.lengths[rows], self.clip_, sure[rows], self.blur, batches.device)
+            target = targets(spans, batches.lengths[rows], self.clip_, sure[rows], self.blur_, batches.device)
             return loss_of(seen, target, within)
 
         happening = held[[len(answers[row]) > 0 for row in held]] if len(held) else held
@@ -322,6 +325,8 @@ class MomentLocalizer(BaseEstimator):
                 wrong.append(f"{name} is a number above zero, however: {name}={value!r}")
         for name in ("blur", "borrow", "weight_decay"):
             value = getattr(self, name)
+            if name == "blur" and value == "auto":
+                continue
             if not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
                 wrong.append(f"{name} is a number, 0 or more, however: {name}={value!r}")
         if self.patience is not None and (not isinstance(self.patience, int | np.integer) or self.patience < 1):
@@ -476,6 +481,7 @@ class MomentLocalizer(BaseEstimator):
             "words": None if self.words_ is None else list(self.words_.known),
             "d_query": self.d_query_,
             "clip": self.clip_,
+            "blur": self.blur_,
             "rates": self.rates_,
             "knows_absent": self.knows_absent_,
             "calibration": list(self.calibration_),
@@ -497,6 +503,7 @@ class MomentLocalizer(BaseEstimator):
             model.lines_[name] = TextLine.restored(described, own)
         model.words_ = None if config["words"] is None else Words(config["words"])
         model.d_query_, model.clip_, model.rates_ = config["d_query"], float(config["clip"]), dict(config["rates"])
+        model.blur_ = float(config["blur"])
         model.knows_absent_ = bool(config["knows_absent"])
         slope, shift = config["calibration"]
         model.calibration_ = (float(slope), float(shift))
