@@ -88,7 +88,13 @@ FAULTS_MOMENTS = [
         "tests/find/test_moment_batches.py",
         ("the end is a clip late", "_marked(end - 1, n, blur)", "_marked(end, n, blur)"),
         ("two answers count twice", "_marked(start, n, blur) / len(found)", "_marked(start, n, blur)"),
-        ("only the last answer is covered", "np.maximum(inside[i], np.diff(", "np.asarray(np.diff("),
+        ("only the last answer is covered", "np.maximum(inside[i, :n], np.diff(", "np.asarray(np.diff("),
+        (
+            "an edge is blurred over padding",
+            "zip(spans, lengths.tolist(), strict=True)",
+            "zip(spans, [longest] * len(spans), strict=True)",
+        ),
+        ("edges on the grid are blurred", "return 0.0 if (np.abs(", "return 1.0 if (np.abs("),
         ("long videos come in full batches", "longest * (i - first + 1) > MOST_CLIPS", "False"),
         ("the query of a borrowed row is its number", "self.queries.batch(self.asked[rows]", "self.queries.batch(rows"),
         (
@@ -128,18 +134,8 @@ FAULTS_MOMENTS = [
         "tests/find/test_moments.py",
         ("seconds are clips", "np.minimum(spans * self.clip_, lasts)", "np.minimum(spans, lasts)"),
         ("nobody counts as a word", "[i, :, :n, :n_words]", "[i, :, :n, : n_words + 1]"),
-        (
-            "test rows are scaled by",
-            "Preprocessor.fit(gridded[np.unique(of_video[learn])])",
-            "Preprocessor.fit(gridded)",
-        ),
-        ("groups are torn apart", "else groups[of_video[own]]", "else of_video[own]"),
-        ("the rate of training is forgotten", "1 / max(rates.values()))\n        learn", "100.0)\n        learn"),
-        (
-            "calibration is not restored",
-            "model.calibration_ = (float(slope), float(shift))",
-            "model.calibration_ = (1.0, 0.0)",
-        ),
+        ("test rows are scaled by", "gridded[np.unique(rows.videos[rows.learn])]", "gridded"),
+        ("the rate of the question is ignored", "if fps is None else fps, streams)", "if True else fps, streams)"),
         (
             "the user's random numbers move",
             "with torch.random.fork_rng(devices=[]), one_thread(device):\n            torch.manual_seed",
@@ -147,6 +143,43 @@ FAULTS_MOMENTS = [
         ),
         ("happening is said without having learned it", "if self.knows_absent_ else None", "if True else None"),
         ("single precision depends on the batch", "torch.float64 if device.type", "torch.float32 if device.type"),
+        (
+            "the text of another row",
+            "text = None if texts is None else texts[row]",
+            "text = None if texts is None else texts[0]",
+        ),
+    ),
+    *_group(
+        "find/moment_rows.py",
+        "tests/find/test_moments.py",
+        ("groups are torn apart", "else groups[videos[own]]", "else np.arange(len(own))"),
+        ("the test part is learned from", 'np.flatnonzero(split[videos] != "test")', "np.arange(len(numbers))"),
+    ),
+    *_group(
+        "find/moment_saving.py",
+        "tests/find/test_moments.py",
+        (
+            "calibration is not restored",
+            "model.calibration_ = (float(slope), float(shift))",
+            "model.calibration_ = (1.0, 0.0)",
+        ),
+        ("lines of streams are swapped", 'f"line.{i}.{part}": t', 'f"line.{len(model.lines_) - 1 - i}.{part}": t'),
+    ),
+    *_group(
+        "find/moment_fitting.py",
+        "tests/find/test_moments.py",
+        ("validation counts clips as seconds", "overlap(spans * clip, rows.answers[row]).max()", "0.5"),
+    ),
+    *_group(
+        "find/moment_lines.py",
+        "tests/find/test_moment_lines.py",
+        ("what was learned from is told to those it was learned from", "directions[name][rows] = crossed", "pass"),
+        (
+            "lines are fitted on all",
+            "some = [texts[row] for row in rows]\n",
+            "some = [texts[row] for row in range(len(rows))]\n",
+        ),
+        ("groups are torn apart", "groups=groups)\n", "groups=None)\n"),
     ),
     *_group(
         "find/moment_spans.py",

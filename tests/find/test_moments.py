@@ -10,9 +10,11 @@ import torch
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.find import loading
-from intermodal.find.moment_answers import Moments
+from intermodal.find.moment_answers import Moments, overlap
 from intermodal.find.moment_network import MomentNetwork
+from intermodal.find.moment_rows import parted
 from intermodal.find.moments import MomentLocalizer
+from intermodal.find.queries import Queries
 from intermodal.find.text_line import likeness
 
 RATE = 2.0
@@ -198,17 +200,15 @@ def test_groups_and_parts_are_kept_apart() -> None:
     samples = Samples(X | {"video": numbers}, split=split)
     model = MomentLocalizer(**SIZES, max_epochs=1).fit(samples, queries, spans, fps=FPS)
     assert abs(model.preprocessor_.scalings["video"].mean).max() < 10
+    held = {name: stream[12:18] for name, stream in X.items()}
+    found = model.predict(held, queries[12:18], top=1)
+    mean = np.mean([overlap(f.spans, np.array([s])).max() for f, s in zip(found, spans[12:18], strict=True)])
+    assert model.history_[0]["valid"] == pytest.approx(mean, abs=1e-3)
     groups = np.arange(24) // 6
-    learn, held, *_ = model._rows(Samples(X), _Asked(24), np.arange(24), [np.ones((1, 2))] * 24, groups)
-    assert not set(groups[learn]) & set(groups[held]) and len(held) == 6
-
-
-class _Asked:
-    def __init__(self, n: int) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        return self.n
+    given = {"validation": 0.15, "borrow": 0.0, "seed": 0}
+    answers = [np.ones((1, 2))] * 24
+    rows = parted(Samples(X), Queries(queries, model.words_), np.arange(24), answers, groups=groups, **given)
+    assert not set(groups[rows.learn]) & set(groups[rows.held]) and len(rows.held) == 6
 
 
 def test_several_true_moments_are_ranked_first() -> None:

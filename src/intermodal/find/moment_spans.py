@@ -5,6 +5,7 @@ Shapes: Q queries, N videos, k moments of one query.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -76,18 +77,37 @@ def spans_of(spans: Any, videos: np.ndarray, lasts: np.ndarray, frame: float) ->
     return [_read(i, given, float(lasts[videos[i]]), frame) for i, given in enumerate(spans)]
 
 
+def says_texts(asked: Any) -> bool:
+    """Tell whether the queries are texts; what is no list at all is left to `Queries` to refuse."""
+    listed = hasattr(asked, "__len__") and not isinstance(asked, str | Mapping)
+    return listed and len(asked) > 0 and are_texts(_listed(asked))
+
+
+def texts_of(asked: Any) -> list[str]:
+    """Return the texts as a list."""
+    return [str(text) for text in _listed(asked)]
+
+
 def check_texts(asked: Any, words: Words | None) -> None:
-    """Refuse texts that hold no word, or none that training saw, and say which."""
-    if not hasattr(asked, "__len__") or isinstance(asked, str | dict) or len(asked) == 0:
-        return  # `Queries` says it
-    asked = asked.to_list() if hasattr(asked, "to_list") else asked
-    if words is None or not are_texts(asked):
+    """Refuse texts that hold no word, or none that training saw, and say which.
+
+    Example:
+        >>> check_texts(["a dog", "?"], Words(["dog"]))
+        Traceback (most recent call last):
+        ...
+        intermodal.errors.InputError: query 1: a query holds a word, however: '?'
+    """
+    if words is None or not says_texts(asked):
         return
-    for i, text in enumerate(asked):
+    for i, text in enumerate(texts_of(asked)):
         try:
             words.check(text)
         except InputError as problem:
             raise InputError(f"query {i}: {problem}") from None
+
+
+def _listed(asked: Any) -> Any:
+    return asked.to_list() if hasattr(asked, "to_list") else asked
 
 
 def _read(i: int, given: Any, lasts: float, frame: float) -> np.ndarray:

@@ -14,31 +14,26 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError, did_you_mean
-from intermodal.find.moment_answers import Moments, Timeline, overlap, ranked
-from intermodal.find.moment_batches import Batches, blur_of, targets
+from intermodal.find.moment_answers import Moments, Timeline, overlap
+from intermodal.find.moment_batches import Batches, blur_of
+from intermodal.find.moment_fitting import AT_ONCE, best, calibration, fit_network, look
 from intermodal.find.moment_lines import fit_lines
-from intermodal.find.moment_loss import chance, loss_of, platt
+from intermodal.find.moment_loss import chance
 from intermodal.find.moment_network import MomentNetwork, Seen
-from intermodal.find.moment_spans import check_texts, spans_of, videos_of
-from intermodal.find.moment_stretch import Stretch
-from intermodal.find.queries import Queries, are_texts
-from intermodal.find.text_line import TextLine
+from intermodal.find.moment_rows import groups_of, parted
+from intermodal.find.moment_saving import config_of, restore, tensors_of
+from intermodal.find.moment_spans import check_texts, says_texts, spans_of, texts_of, videos_of
+from intermodal.find.queries import Queries
 from intermodal.find.timegrid import clip_of, counts, durations, on_grid, rates_of, streams_of
-from intermodal.find.training import Plan, train
+from intermodal.find.training import Plan
 from intermodal.find.words import Words, words_of
 from intermodal.learn.feed import to_device
 from intermodal.learn.folder import write_folder
-from intermodal.learn.holding import hold_out
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.threads import one_thread
-
-FORMAT = 1
-AT_ONCE = 64
-"""Queries that are answered in one batch."""
 
 
 class MomentLocalizer(BaseEstimator):
@@ -171,35 +166,46 @@ class MomentLocalizer(BaseEstimator):
         samples = Samples.of(X)
         rates = rates_of(fps, streams_of(samples))
         lasts = durations(samples, rates)
-        words = Words.fit(_texts(queries)) if _are_texts(queries) else None
+        words = Words.fit(texts_of(queries)) if says_texts(queries) else None
         check_texts(queries, words)
         asked = Queries(queries, words)
         of_video = videos_of(videos, len(asked), len(samples))
         answers = spans_of(spans, of_video, lasts, 1 / max(rates.values()))
-        units = _units(samples, groups)
-        learn, held, numbers, of_video, answers, sure = self._rows(samples, asked, of_video, answers, units)
-        if not any(len(answers[row]) for row in learn):
-            raise InputError("a query to learn from happens, however: the spans of all of them are empty")
+        units = groups_of(samples, groups)
+        rows = parted(
+            samples,
+            asked,
+            of_video,
+            answers,
+            groups=units,
+            validation=self.validation,
+            borrow=self.borrow,
+            seed=self.seed,
+        )
         for name in ("network_", "history_"):
             if hasattr(self, name):
                 delattr(self, name)  # a fit that is broken off leaves no model
-        self.words_, self.rates_ = words, rates
+        self.words_, self.rates_, self.d_query_ = words, rates, asked.width
         self.clip_ = clip_of(rates, lasts) if self.clip == "auto" else float(self.clip)
-        self.blur_ = blur_of([answers[row] for row in learn], self.clip_) if self.blur == "auto" else float(self.blur)
-        self.d_query_ = asked.width
+        learned = [rows.answers[row] for row in rows.learn]
+        self.blur_ = blur_of(learned, self.clip_) if self.blur == "auto" else float(self.blur)
         gridded = on_grid(samples, rates, self.clip_)
-        self.preprocessor_ = Preprocessor.fit(gridded[np.unique(of_video[learn])])
+        self.preprocessor_ = Preprocessor.fit(gridded[np.unique(rows.videos[rows.learn])])
         scaled = self.preprocessor_.apply(gridded)
-        own = learn[sure[learn]]
-        texts = [] if words is None else [_texts(queries)[i] for i in numbers]
-        clips = [answer / self.clip_ for answer in answers]
-        self.lines_, directions = fit_lines(texts, scaled, of_video, clips, own, groups=units)
+        self.lines_, directions = fit_lines(
+            [] if words is None else [texts_of(queries)[i] for i in rows.asked],
+            scaled,
+            rows.videos,
+            [answer / self.clip_ for answer in rows.answers],
+            rows.learn[rows.sure[rows.learn]],
+            groups=units,
+        )
         batches = Batches(
             scaled,
             counts(lasts, self.clip_),
             asked,
-            of_video,
-            numbers,
+            rows.videos,
+            rows.asked,
             lines=self.lines_,
             directions=directions,
             device=device,
@@ -207,90 +213,30 @@ class MomentLocalizer(BaseEstimator):
         with torch.random.fork_rng(devices=[]), one_thread(device):
             torch.manual_seed(self.seed)
             network = self._build().to(device)
-            self._train(network, batches, answers, sure, learn, held)
-            self.knows_absent_ = any(len(answers[row]) == 0 for row in learn)
-            self.calibration_ = self._calibrate(network, batches, answers, held)
+            self.history_ = fit_network(
+                network,
+                batches,
+                rows,
+                clip=self.clip_,
+                blur=self.blur_,
+                batch_size=self.batch_size,
+                plan=self._plan,
+                callback=self.callback,
+            )
+            self.knows_absent_ = any(len(answer) == 0 for answer in learned)
+            self.calibration_ = calibration(network, batches, rows)
         self.network_ = network
         return self
 
-    def _rows(
-        self,
-        samples: Samples,
-        asked: Queries,
-        of_video: np.ndarray,
-        answers: list[np.ndarray],
-        groups: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
-        """Rows to learn from and to validate on; of every row its query, its video, its answers, and whether sure."""
-        numbers, sure = np.arange(len(asked)), np.ones(len(asked), dtype=bool)
-        if self.borrow > 0:
-            taken, where = _borrowed(of_video, asked, self.borrow, self.seed)
-            numbers, of_video = np.concatenate([numbers, taken]), np.concatenate([of_video, where])
-            answers = answers + [np.zeros((0, 2))] * len(taken)
-            sure = np.concatenate([sure, np.zeros(len(taken), dtype=bool)])
-        split = samples.split
-        own = np.arange(len(numbers)) if split is None else np.flatnonzero(split[of_video] != "test")
-        if split is not None and (split[of_video[own]] == "valid").any():
-            valid = split[of_video[own]] == "valid"
-            learn, held = own[~valid], own[valid]
-        else:
-            unit = of_video[own] if groups is None else groups[of_video[own]]
-            learn, held = (own[rows] for rows in hold_out(len(own), share=self.validation, seed=self.seed, groups=unit))
-        if len(learn) == 0:
-            raise InputError("there is a query to learn from, however: every video is in the valid or the test part")
-        return learn, held, numbers, of_video, answers, sure
-
-    def _train(
-        self,
-        network: MomentNetwork,
-        batches: Batches,
-        answers: list[np.ndarray],
-        sure: np.ndarray,
-        learn: np.ndarray,
-        held: np.ndarray,
-    ) -> None:
-        def loss(module: nn.Module, rows: np.ndarray) -> torch.Tensor:
-            seen, within = _look(module, batches, rows)
-            spans = [answers[row] for row in rows]
-            target = targets(spans, batches.lengths[rows], self.clip_, sure[rows], self.blur_, batches.device)
-            return loss_of(seen, target, within)
-
-        happening = held[[len(answers[row]) > 0 for row in held]] if len(held) else held
-        self.history_ = train(
-            network,
-            lambda rng: batches.epoch(learn, self.batch_size, rng),
-            loss,
-            Plan(
-                self.max_epochs,
-                max(1, -(-len(learn) // self.batch_size)),
-                lr=self.lr,
-                weight_decay=self.weight_decay,
-                patience=self.patience,
-                seed=self.seed,
-            ),
-            validate=(lambda m: self._valid(m, batches, answers, happening)) if len(happening) else None,
-            callback=self.callback,
+    def _plan(self, steps: int) -> Plan:
+        return Plan(
+            self.max_epochs,
+            steps,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+            seed=self.seed,
         )
-
-    def _valid(self, module: nn.Module, batches: Batches, answers: list[np.ndarray], rows: np.ndarray) -> float:
-        """Mean overlap of the best span with the answer."""
-        found = []
-        with torch.no_grad():
-            for some in batches.in_order(rows, AT_ONCE):
-                scored = _look(module, batches, some)[0].scored
-                for i, row in enumerate(some):
-                    spans, _ = _ranked(scored, i, int(batches.lengths[row]), 1)
-                    found.append(overlap(spans * self.clip_, answers[row]).max())
-        return float(np.mean(found))
-
-    def _calibrate(
-        self, network: MomentNetwork, batches: Batches, answers: list[np.ndarray], rows: np.ndarray
-    ) -> tuple[float, float]:
-        if not len(rows):
-            return 1.0, 0.0
-        with torch.no_grad():
-            logits = [_look(network, batches, some)[0].happens for some in batches.in_order(rows, AT_ONCE)]
-        return platt(torch.cat(logits).cpu().numpy(), np.array([len(answers[row]) > 0 for row in rows], dtype=float))
 
     def _build(self) -> MomentNetwork:
         kinds: dict[str, dict[str, int]] = {"sequence": {}, "vector": {}}
@@ -366,16 +312,16 @@ class MomentLocalizer(BaseEstimator):
         batches, lasts = self._prepared(X, queries, videos, fps)
         device = next(self.network_.parameters()).device
         network = copy.deepcopy(self.network_).to(batches.dtype).eval()
+        texts = None if self.words_ is None else texts_of(queries)
         answers: list[Moments] = []
         with torch.no_grad(), one_thread(device):
             for rows in batches.in_order(np.arange(len(batches.videos)), AT_ONCE):
-                seen, _ = _look(network, batches, rows, need_weights=True)
+                seen, _ = look(network, batches, rows, need_weights=True)
                 for i, row in enumerate(rows):
-                    answers.append(self._answer(seen, i, int(row), batches, float(lasts[batches.videos[row]]), top))
-        return [
-            answer if said is None else _with(answer, said)
-            for answer, said in zip(answers, _said(queries, self.words_), strict=True)
-        ]
+                    text = None if texts is None else texts[row]
+                    lasting = float(lasts[batches.videos[row]])
+                    answers.append(self._answer(seen, i, int(row), batches, lasting, text, top))
+        return answers
 
     def _prepared(self, X: Any, queries: Any, videos: Any, fps: Any) -> tuple[Batches, np.ndarray]:
         """The videos on the grid of training, scaled, in float64 on a processor: no answer depends on its batch."""
@@ -399,15 +345,17 @@ class MomentLocalizer(BaseEstimator):
             asked,
             videos_of(videos, len(asked), len(samples)),
             lines=self.lines_,
-            directions={name: line.directions(_texts(queries)) for name, line in self.lines_.items()},
+            directions={name: line.directions(texts_of(queries)) for name, line in self.lines_.items()},
             dtype=torch.float64 if device.type == "cpu" else torch.float32,
             device=device,
         )
         return batches, lasts
 
-    def _answer(self, seen: Seen, i: int, row: int, batches: Batches, lasts: float, top: int) -> Moments:
+    def _answer(
+        self, seen: Seen, i: int, row: int, batches: Batches, lasts: float, text: str | None, top: int
+    ) -> Moments:
         n = int(batches.lengths[row])
-        spans, scores = _ranked(seen.scored, i, n, top)
+        spans, scores = best(seen.scored, i, n, top)
         assert seen.asked is not None
         n_words = batches.queries.batch(batches.asked[[row]]).tokens.shape[1]
         attention = seen.asked[i, :, :n, :n_words].mean(0).T.double().cpu().numpy()
@@ -419,9 +367,10 @@ class MomentLocalizer(BaseEstimator):
             Timeline(
                 np.stack([edges[:-1], edges[1:]], 1),
                 torch.sigmoid(seen.inside[i, :n]).double().cpu().numpy(),
-                [str(k) for k in range(1, n_words + 1)],
+                [str(k) for k in range(1, n_words + 1)] if text is None else words_of(text),
                 attention,
             ),
+            text,
         )
 
     def score(
@@ -471,117 +420,14 @@ class MomentLocalizer(BaseEstimator):
             InputError: the folder exists and `overwrite` is False.
         """
         check_is_fitted(self, "network_")
-        parameters = {k: _plain(v) for k, v in self.get_params(deep=False).items() if k != "callback"}
-        config = {
-            "format": FORMAT,
-            "class": type(self).__name__,
-            "parameters": parameters,
-            "modalities": self.preprocessor_.described(),
-            "lines": {name: line.described() for name, line in self.lines_.items()},
-            "words": None if self.words_ is None else list(self.words_.known),
-            "d_query": self.d_query_,
-            "clip": self.clip_,
-            "blur": self.blur_,
-            "rates": self.rates_,
-            "knows_absent": self.knows_absent_,
-            "calibration": list(self.calibration_),
-            "history": self.history_,
-        }
-        tensors = {f"model.{k}": v for k, v in self.network_.state_dict().items()} | self.preprocessor_.tensors()
-        for i, line in enumerate(self.lines_.values()):
-            tensors |= {f"line.{i}.{part}": t for part, t in line.tensors().items()}
-        return write_folder(Path(folder), config, tensors, overwrite=overwrite)
+        return write_folder(Path(folder), config_of(self), tensors_of(self), overwrite=overwrite)
 
     @classmethod
     def restored(cls, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> MomentLocalizer:
         """Put together what `save` took apart."""
         model = cls(**config["parameters"])
-        model.preprocessor_ = Preprocessor.restored(config["modalities"], tensors)
-        model.lines_ = {}
-        for i, (name, described) in enumerate(config["lines"].items()):
-            own = {k.removeprefix(f"line.{i}."): t for k, t in tensors.items() if k.startswith(f"line.{i}.")}
-            model.lines_[name] = TextLine.restored(described, own)
-        model.words_ = None if config["words"] is None else Words(config["words"])
-        model.d_query_, model.clip_, model.rates_ = config["d_query"], float(config["clip"]), dict(config["rates"])
-        model.blur_ = float(config["blur"])
-        model.knows_absent_ = bool(config["knows_absent"])
-        slope, shift = config["calibration"]
-        model.calibration_ = (float(slope), float(shift))
-        model.history_ = config["history"]
-        with torch.random.fork_rng(devices=[]):
-            model.network_ = model._build()
-        own = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        model.network_.load_state_dict(own)
-        model.network_.eval()
+        restore(model, config, tensors)
         return model
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
-
-
-def _look(
-    network: nn.Module, batches: Batches, rows: np.ndarray, *, need_weights: bool = False
-) -> tuple[Seen, torch.Tensor]:
-    """What the network says of these rows, and which clips are within their videos."""
-    shown, said = batches.shown(rows), batches.said(rows)
-    seen: Seen = network(*shown, *said, need_weights=need_weights)
-    return seen, shown.within
-
-
-def _units(samples: Samples, groups: Any) -> np.ndarray | None:
-    """The group of each video (N,), or None."""
-    groups = samples.groups if groups is None else np.asarray(groups)
-    if groups is not None and len(groups) != len(samples):
-        raise InputError(f"groups name one group for each video, however: {len(groups)=}, {len(samples)=}")
-    return groups
-
-
-def _ranked(scored: Stretch, i: int, n: int, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best spans of one row, in clips."""
-    starts, ends = (t[i, :n].double().cpu().numpy() for t in (scored.starts, scored.ends))
-    return ranked(starts, ends, float(scored.total[i]), top)
-
-
-def _borrowed(of_video: np.ndarray, asked: Queries, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Queries and the videos they are put to: never a video that somebody asks the same."""
-    rng = np.random.default_rng(seed)
-    taken = rng.integers(0, len(of_video), round(share * len(of_video)))
-    where = of_video[rng.integers(0, len(of_video), len(taken))]
-    said = [asked.batch(np.array([i])).tokens.numpy().tobytes() for i in range(len(asked))]
-    own: dict[int, set[bytes]] = {}
-    for text, video in zip(said, of_video, strict=True):
-        own.setdefault(int(video), set()).add(text)
-    strange = np.array([said[q] not in own[int(v)] for q, v in zip(taken, where, strict=True)], dtype=bool)
-    return taken[strange], where[strange]
-
-
-def _are_texts(queries: Any) -> bool:
-    return (
-        hasattr(queries, "__len__")
-        and not isinstance(queries, str | Mapping)
-        and len(queries) > 0
-        and are_texts(_list(queries))
-    )
-
-
-def _texts(queries: Any) -> list[str]:
-    return [str(text) for text in _list(queries)]
-
-
-def _list(queries: Any) -> Any:
-    return queries.to_list() if hasattr(queries, "to_list") else queries
-
-
-def _said(queries: Any, words: Words | None) -> list[str | None]:
-    return [None] * len(queries) if words is None else list(_texts(queries))
-
-
-def _with(answer: Moments, text: str) -> Moments:
-    """The answer with the query's text and words."""
-    from dataclasses import replace
-
-    return replace(answer, query=text, timeline=replace(answer.timeline, words=words_of(text)))
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
