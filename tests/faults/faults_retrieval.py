@@ -86,7 +86,10 @@ FAULTS_RETRIEVAL = [
     *_group(
         "find/tower.py",
         _PARTS,
-        ("padding is there", "keep = tokens.detach().ne(0).any(-1)", "keep = tokens.detach().ne(2).any(-1)"),
+        ("padding is there", "tokens.detach().ne(0).any(-1)", "tokens.detach().ne(2).any(-1)"),
+        ("places count what is absent", "(there.cumsum(1) - 0.5)", "(there.logical_or(~there).cumsum(1) - 0.5)"),
+        ("time runs backwards", "2 * sharp * self.centre, -sharp", "-2 * sharp * self.centre, -sharp"),
+        ("all views begin alike", "(torch.arange(N_VIEWS) + 0.5) / N_VIEWS", "torch.full((N_VIEWS,), 0.5)"),
         (
             "words are hidden when asked",
             "if not self.training or self.word_dropout == 0:",

@@ -305,9 +305,11 @@ WRONG = [
         "groups name one group for each clip, however: len(groups)=2, clips=67",
     ),
     (
-        lambda: fitted(d_model=0, dropout=1.5, reranker="yes"),
+        lambda: fitted(d_model=0, dropout=1.5, reranker="yes", lr=0, stride="x"),
         InputError,
         "d_model is a whole number above zero, however: d_model=0\ndropout lies in [0, 1), however: dropout=1.5\n"
+        "lr is a number above zero, however: lr=0\n"
+        "stride is \"auto\" or a whole number above zero, however: stride='x'\n"
         "reranker is \"auto\", True or False, however: reranker='yes'",
     ),
     (

@@ -20,7 +20,7 @@ from intermodal.find.relevance import Relevance
 from intermodal.find.reranker import Reranker
 from intermodal.find.reranker_fitting import Stage, chosen_weight, tried_weights
 from intermodal.find.sides import Read, Side, parts_of, texts_alone
-from intermodal.find.tower import Tower
+from intermodal.find.tower import Tower, Views, places
 from intermodal.find.towers_fitting import Batches, mean_precision
 
 RNG = np.random.default_rng(0)
@@ -241,6 +241,34 @@ def test_a_tower_says_which_of_its_tokens_are_there() -> None:
     assert seen.present.sum(1).tolist() == [2, 2]  # four tokens in pairs; two tokens of the vector
     nothing = clips({"a": torch.randn(1, 9, 3)}, {"a": torch.zeros(1, 9, dtype=torch.bool)})
     assert torch.isfinite(nothing.vector).all()
+
+
+def test_the_views_as_a_plain_loop() -> None:
+    torch.manual_seed(0)
+    views = Views(5).requires_grad_(False)
+    tokens, keep = torch.randn(2, 7, 5), torch.rand(2, 7) < 0.7
+    keep[:, 3] = True
+    looked = views(tokens, keep, places(keep)).detach()
+    for b in range(2):
+        rows = [t for t in range(7) if keep[b, t]]
+        for p in range(8):
+            scores = []
+            for i, t in enumerate(rows):
+                where = (i + 0.5) / len(rows)
+                near = -float(views.log_sharpness[p].exp() * (where - views.centre[p]) ** 2)
+                scores.append(near + float((views.asks[p] * views.key(tokens[b, t])).sum().detach()))
+            weights = [math.exp(s) / sum(math.exp(other) for other in scores) for s in scores]
+            expected = sum(w * tokens[b, t] for w, t in zip(weights, rows, strict=True))
+            torch.testing.assert_close(looked[b, p], expected, atol=1e-5, rtol=1e-4)
+    assert (views(tokens[:1], torch.zeros(1, 7, dtype=torch.bool), places(keep[:1])) == 0).all()
+
+
+def test_the_first_view_begins_at_the_beginning_and_the_last_at_the_end() -> None:
+    torch.manual_seed(0)
+    order = torch.arange(32.0)[None, :, None].expand(1, 32, 4) / 100
+    keep = torch.ones(1, 32, dtype=torch.bool)
+    looked = 100 * Views(4)(order, keep, places(keep))[0, :, 0]
+    assert looked[0] < 6 and looked[-1] > 25 and (looked.diff() > 2).all()
 
 
 def test_hidden_words_are_hidden_in_training_alone() -> None:

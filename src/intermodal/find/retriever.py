@@ -220,6 +220,10 @@ class FusionRetriever(BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
                 wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+        if not isinstance(self.lr, int | float | np.number) or not self.lr > 0:
+            wrong.append(f"lr is a number above zero, however: lr={self.lr!r}")
+        if self.stride != "auto" and (not isinstance(self.stride, int | np.integer) or self.stride < 1):
+            wrong.append(f'stride is "auto" or a whole number above zero, however: stride={self.stride!r}')
         if self.reranker not in ("auto", True, False):
             wrong.append(f'reranker is "auto", True or False, however: reranker={self.reranker!r}')
         if self.batch_size == 1:
