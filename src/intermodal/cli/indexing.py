@@ -51,7 +51,8 @@ def index(
 ) -> None:
     """Embed clips with a fitted retriever and write them into an index, or change what is there.
 
-    What was written is on disk when the command says so, and stays there whatever happens after.
+    What was written is on disk when the command says so, and stays there whatever happens after. The token of a
+    server, where it asks for one, is read from INTERMODAL_MILVUS_TOKEN.
 
     \b
     $ intermodal index model/ clips.parquet -o clips.index --meta video --meta year

@@ -278,10 +278,9 @@ class Journal:
         except (InputError, IntermodalError):
             raise
         except sqlite3.OperationalError as problem:
-            if any(word in str(problem) for word in ("full", "readonly", "locked", "busy", "unable to open")):
-                raise IntermodalError(
-                    f'an index can be read and written, however: "{self.folder}": {problem}'
-                ) from None
+            if any(word in str(problem) for word in _MACHINE):
+                said = f'an index can be read and written, however: "{self.folder}": {problem}'
+                raise IntermodalError(said) from None
             raise self._damaged(str(problem)) from None
         except (sqlite3.Error, ValueError, TypeError, KeyError, AttributeError, OverflowError) as problem:
             raise self._damaged(str(problem)) from problem

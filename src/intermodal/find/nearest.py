@@ -19,6 +19,8 @@ EXACT_BELOW = 200_000
 """Vectors up to which all are looked at: no tuning, and nothing is missed."""
 LINKS = 32
 """Neighbours of a vector in the graph."""
+_WEIGHED = 100
+"""Candidates weighed for each vector while the graph is built: at 40 a search misses three times as many."""
 _NARROW = 0.05
 """Share of the graph that a filter leaves, below which the vectors left are looked at one by one."""
 
@@ -171,6 +173,7 @@ class Nearest:
         slots = np.sort(np.concatenate([self._flat_slots, self._graph_slots[self._live]]))
         vectors = self.vectors(slots)
         graph = self._faiss.IndexHNSWFlat(self.width, LINKS, self._faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = _WEIGHED
         graph.add(vectors)
         self._graph, self._graph_slots, self._live = graph, slots, np.ones(len(slots), dtype=bool)
         self._flat, self._flat_slots = self._faiss.IndexFlatIP(self.width), np.zeros(0, dtype=np.int64)
