@@ -57,7 +57,6 @@ FAULTS_TEXT_LINE = [
         ("padding pulls at the middle", "clips = torch.where(there, clips, 0.0)", "clips = torch.nan_to_num(clips)"),
         ("padding is like something", "near = torch.where(present, near / scale, 0.0)", "near = near / scale"),
         ("the middle is a sum", "middle = clips.sum(1) / count", "middle = clips.sum(1)"),
-        ("the best clip may be padding", "torch.where(present, own, -torch.inf).amax", "own.amax"),
         ("a missing film has no best clip", "torch.where(present, own - best, 0.0)", "own - best"),
         ("a still film is divided by nothing", " + _SOFT)", ")"),
     ),

@@ -86,9 +86,9 @@ def test_the_strength_with_the_least_error_on_left_out_parts_is_chosen():
     line, _ = TextLine.fit(texts, films, at, spans)
     blind, _ = TextLine.fit(texts, noise, at, spans)
     asked = [f"a person {text}" for text in KINDS]
-    assert np.linalg.norm(line.directions(asked)[0] - line.directions(asked)[1]) > 2
+    assert np.linalg.norm(line.directions(asked)[0] - line.directions(asked)[1]) > 3
     # Where texts say nothing the strongest ridge wins, and all texts get nearly one direction
-    assert np.linalg.norm(blind.directions(asked)[0] - blind.directions(asked)[1]) < 0.4
+    assert np.linalg.norm(blind.directions(asked)[0] - blind.directions(asked)[1]) < 0.03
 
 
 def test_a_word_in_another_form_and_an_unknown_one_still_give_a_direction():

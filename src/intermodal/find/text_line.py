@@ -151,7 +151,7 @@ def likeness(clips: Tensor, present: Tensor, directions: Tensor, scale: float) -
     near = torch.einsum("btd,bd->bt", clips, directions) - (middle * directions).sum(1, keepdim=True)
     near = torch.where(present, near / scale, 0.0)
     own = near / ((near.square().sum(1, keepdim=True) / count).sqrt() + _SOFT)
-    best = torch.where(present, own, -torch.inf).amax(1, keepdim=True)
+    best = own.amax(1, keepdim=True)  # seen from the middle some clip is above zero, where padding is
     return torch.stack([near, own, torch.where(present, own - best, 0.0)], -1)
 
 
