@@ -24,7 +24,7 @@ FAULTS_MOMENT_SCORES = [
             "None if scores is None else scores[q], q)",
         ),
         ("a hit is more than t", "any(b >= t - _ROUNDING", "any(b > t + _ROUNDING"),
-        ("no room for rounding", "_ROUNDING = 1e-9", "_ROUNDING = 0"),
+        ("no room for rounding", "_ROUNDING = 1e-6", "_ROUNDING = 0"),
         ("R5 looks at all windows", "for b in best[:k]", "for b in best"),
         ("R1 looks at five", "for k in (1, 5) for t", "for k in (5, 5) for t"),
         ("mIoU takes the best window", '"mIoU": best[0]', '"mIoU": max(best)'),

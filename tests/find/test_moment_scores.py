@@ -51,6 +51,9 @@ def test_an_overlap_of_exactly_the_threshold_is_a_hit():
         assert missed[f"R1@{t}"] == missed[f"R5@{t}"] == 0
     # 0.7 of the span in another unit comes out one bit short
     assert moment_scores([[[0.1, 0.1 + 0.7 * 0.3]]], [[[0.1, 0.4]]])["R1@0.7"] == 1
+    # and tenths of a second in 32 bits seven digits short: 24.3 to 27.35 is half of 24.3 to 30.4
+    half = np.array([[24.3, 27.35]]), np.array([[24.3, 30.4]], dtype=np.float32)
+    assert iou(*half)[0, 0] < 0.5 - 1e-9 and moment_scores([half[0]], [half[1]])["R1@0.5"] == 1
 
 
 def test_windows_are_ranked_by_score_before_anything():

@@ -3,7 +3,7 @@
 The conventions, where published scorers differ:
 
 - windows are ranked by their score before anything else, and only the best `top` of a query count;
-- an IoU of t or more is a hit at t;
+- an IoU of t or more is a hit at t, and so is one that 32 bits could not tell from t;
 - a query without a predicted window scores 0 everywhere; it is not left out;
 - a query without a true window has no rank to score: it is counted apart;
 - a window without length is refused, in truth and in prediction.
@@ -25,7 +25,7 @@ from intermodal.learn.stats import Interval, ScoredRows, bootstrap_interval
 
 RECALL_AT = (0.3, 0.5, 0.7)
 PRECISION_AT = tuple(t / 100 for t in range(50, 100, 5))
-_ROUNDING = 1e-9  # 0.7 of a window may come out as 0.69999999999999996
+_ROUNDING = 1e-6  # tenths of a second in 32 bits: half of a window may come out as 0.4999999
 _BINS = 10
 
 
