@@ -439,10 +439,18 @@ def test_what_training_did_not_have(by_review: FusionRecommender) -> None:
     by_past = FusionRecommender(max_epochs=1, **SMALL).fit({"a": np.eye(5)}, histories=[[0], [1]], liked=[[1], [2]])
     with pytest.raises(InputError, match=r"^reviews were there in training too, however: .* on histories alone$"):
         by_past.recommend({"a": np.eye(5)}, reviews=["cats"])
+    with pytest.raises(InputError, match=r"^ratings were there in training too, however: .* was fitted without$"):
+        by_past.recommend({"a": np.eye(5)}, histories=[[0]], ratings=[[1.0]])
     with pytest.raises(DataError, match='however: "b"'):
         by_past.recommend({"b": np.eye(5)}, histories=[[0]])
     with pytest.raises(DataError, match='"a" has 5 columns as in training, however: it has 4'):
         by_past.recommend({"a": np.eye(4)}, histories=[[0]])
+
+
+def test_nobody_to_learn_from() -> None:
+    clips = Samples({"a": np.eye(5)}, split=["train"] * 4 + ["test"])
+    with pytest.raises(DataError, match=r"^a user that is learned from likes a clip that is .* none does$"):
+        FusionRecommender(max_epochs=1, **SMALL).fit(clips, reviews=["a", "b"], liked=[[4], [4]])
 
 
 def test_nan_ratings_are_clips_that_were_not_rated(by_both: FusionRecommender) -> None:

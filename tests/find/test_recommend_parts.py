@@ -43,6 +43,7 @@ def test_likes_come_in_many_ways(liked: Any) -> None:
 
 def test_gains_keep_their_sizes() -> None:
     assert read_likes(np.array([[0.5, 0.0, 2.0]]), 1, 3).toarray().tolist() == [[0.5, 0.0, 2.0]]
+    assert read_likes(csr_matrix(([0.0, 2.0], ([0, 0], [1, 2]))), 1, 3).nnz == 1  # a stored zero is no like
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from intermodal.errors import DataError
 from intermodal.find.both_towers import embed
 from intermodal.find.ranking import ranking_scores
 from intermodal.find.recommend_network import Recommending, prefer
@@ -91,6 +92,9 @@ class Lessons:
         halves: what is learned from.
         batch_users: B.
         batch_clips: C, where histories name no more.
+
+    Raises:
+        DataError: nothing can be learned: no user that is learned from likes a clip that is.
     """
 
     def __init__(
@@ -101,6 +105,8 @@ class Lessons:
         self.liked = csr_matrix(liked.multiply(known))  # a clip that is held out teaches nothing
         self.liked.eliminate_zeros()
         self.rows = np.array([u for u in halves.users if self.liked.indptr[u + 1] > self.liked.indptr[u]])
+        if len(self.rows) == 0:
+            raise DataError("a user that is learned from likes a clip that is learned from, however: none does")
         self.batch_users, self.batch_clips = min(batch_users, len(self.rows)), batch_clips
 
     @property

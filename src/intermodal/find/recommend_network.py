@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from intermodal.find.recommend_users import HISTORY, UserBatch
+from intermodal.find.recommend_users import HISTORY, RATED, UserBatch
 from intermodal.find.tower import Tower
+from intermodal.nn.fused import mean_present
 
 FIRST_SCALE = 10.0
 """What the product of two unit vectors is multiplied with before training."""
@@ -41,6 +42,10 @@ class Recommending(nn.Module):
         self.clips, self.users, self.hide = clips, users, hide
         users.network._checked_one_key = True  # a past of one clip is no mistake
         self.log_scale = nn.Parameter(torch.tensor(FIRST_SCALE).log())
+        if self.reads_history:  # as long as nothing is learned of ratings, each clip of the past weighs the same
+            self.weigh = nn.Linear(RATED, 1)
+            nn.init.zeros_(self.weigh.weight)
+            nn.init.ones_(self.weigh.bias)
 
     @property
     def reads_history(self) -> bool:
@@ -48,25 +53,30 @@ class Recommending(nn.Module):
         return HISTORY in self.users.network.names
 
     def user(self, batch: UserBatch, past: Tensor) -> Tensor:
-        """Return a vector for each user, (B, E).
+        """Return a vector for each user, (B, E): what the tower says, and the mean clip of the past beside it.
+
+        Who likes what is like the past needs no attention for it: the tower learns what that leaves.
 
         Args:
             batch: the users; `clips` are rows of `past`.
             past: (N, E) vectors of the clips of the histories.
         """
-        x, present, n = dict(batch.x), dict(batch.present), len(batch.clips)
+        x, present, n, mean = dict(batch.x), dict(batch.present), len(batch.clips), None
         there = batch.there
         if self.reads_history and there.shape[1]:
             at = torch.from_numpy(batch.clips).to(there.device)
             vectors = past[at] if len(past) else batch.rated.new_zeros(*at.shape, self.clips.head.out_features)
             x[HISTORY], present[HISTORY] = torch.cat([vectors, batch.rated], -1), there
+            mean = mean_present(self.weigh(batch.rated) * vectors, there)
         if not x:  # a batch of users of whom nothing is known: one empty place stands for all
             name = self.users.network.names[0]
             x, present = self._nothing(name, n, there.device)
         if self.training and self.hide > 0:
             stays = torch.rand(n, device=there.device) >= self.hide
             present = {name: self._known(name, present, x) & _over(stays, x[name]) for name in x}
-        return self.users(x, present).vector
+            mean = None if mean is None else mean * stays.unsqueeze(1)
+        vector = self.users(x, present).vector
+        return vector if mean is None else F.normalize(vector + mean, dim=-1)
 
     def like(self, users: Tensor, clips: Tensor) -> Tensor:
         """Return how much each user likes each clip, (B, N)."""

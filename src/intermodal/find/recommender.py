@@ -23,7 +23,7 @@ from intermodal.find.recommend_mixing import Mix, choose
 from intermodal.find.recommend_network import Recommending
 from intermodal.find.recommend_scores import table
 from intermodal.find.recommend_top import Recommended, leave_out, top
-from intermodal.find.recommend_users import Marks, Users, count_users, read_histories, read_reviews, review_side
+from intermodal.find.recommend_users import Users, count_users, read_histories, read_reviews, review_side
 from intermodal.find.sides import Read, Side, parts_of
 from intermodal.learn.feed import to_device
 from intermodal.learn.folder import write_folder
@@ -415,9 +415,9 @@ class FusionRecommender(BaseEstimator):
         n = count_users(reviews, histories)
         if histories is not None and not self.past_:
             raise InputError("histories were there in training too, however: the model was fitted on reviews alone")
-        rows, marks_of, _ = read_histories(
-            histories, ratings, n, n_past, most=self.max_history, marks=self.marks_ or Marks(0.0, 1.0)
-        )
+        if ratings is not None and self.marks_ is None:
+            raise InputError("ratings were there in training too, however: the model was fitted without")
+        rows, marks_of, _ = read_histories(histories, ratings, n, n_past, most=self.max_history, marks=self.marks_)
         return Users(read_reviews(self.review_side_, reviews, self._device), rows, marks_of, n)
 
     # --- what was fitted
