@@ -11,6 +11,7 @@ FAULTS_TEXT_LINE = [
             'analyzer="char_wb", ngram_range=(2, 5)',
             'analyzer="word", ngram_range=(1, 1)',
         ),
+        ("wide letters are other letters", 'unicodedata.normalize("NFKC", text).lower()', "text.lower()"),
         (
             "its own texts are answered by the line itself",
             "known & ~_marked(part, len(texts)), [strength]",

@@ -96,6 +96,7 @@ def test_a_word_in_another_form_and_an_unknown_one_still_give_a_direction():
     assert line.directions(["somebody opening doors"])[0].argmax() == 0
     assert line.directions(["the sofas"])[0].argmax() == 1
     np.testing.assert_allclose(line.directions(["zzzz"])[0], line.shift)
+    np.testing.assert_array_equal(line.directions(["A \uff24OOR"]), line.directions(["a door"]))  # a wide D
 
 
 def test_texts_without_an_answer_and_films_that_are_missing_teach_nothing():

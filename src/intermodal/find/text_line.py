@@ -9,6 +9,7 @@ Shapes: Q queries, N films, T clips, D width of a clip, P terms.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -156,7 +157,12 @@ def likeness(clips: Tensor, present: Tensor, directions: Tensor, scale: float) -
 
 
 def _counter(**given: Any) -> TfidfVectorizer:
-    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, strip_accents=None, **given)
+    return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, preprocessor=_plain, **given)
+
+
+def _plain(text: str) -> str:
+    """One spelling of what Unicode can spell in several, as `words_of` reads it."""
+    return unicodedata.normalize("NFKC", text).lower()
 
 
 def _wanted(
