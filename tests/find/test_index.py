@@ -261,18 +261,19 @@ def test_a_graph_without_one_of_its_dead_is_left_alone(graphed):
 
 
 def test_tuning_follows_the_graph_as_far_as_the_queries_need(tmp_path, monkeypatch):
-    monkeypatch.setattr("intermodal.find.index._EFS", (3, 10, 40, 400))
+    monkeypatch.setattr("intermodal.find.index._EFS", (2, 4, 10, 40, 400))
     with created(tmp_path, width=31, exact_below=300) as index:
         index.add([f"g{i}" for i in range(3000)], vectors(3000, width=31))
         queries = vectors(40, seed=1, width=31)
         easy, hard = index.tune(queries, k=3, recall=0.2), index.tune(queries, k=3, recall=0.999)
-        assert list(easy) == [3]
+        assert list(easy) == [4]
         assert len(hard) > 1
         assert sorted(hard.values()) == list(hard.values())
         assert index.about["ef"] == list(hard)[-1]
-        assert hard[3] == easy[3] < 1
+        assert hard[4] == easy[4] < 1
     with ClipIndex.open(index.folder) as again:
         assert again.about["ef"] == again.store._near.ef == list(hard)[-1]
+        assert list(again.tune(queries, k=500, recall=0.5)) == [1000]
     with created(tmp_path / "small") as index:
         assert index.tune(vectors(3)) == {}
 

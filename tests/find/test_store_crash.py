@@ -273,6 +273,7 @@ def test_the_next_writer_sees_what_the_one_before_wrote(small):
 
 
 def test_a_write_that_fails_halfway_leaves_memory_and_file_as_they_were(small, monkeypatch):
+    before = content(small)
     store = FolderStore(small)
     real = journal._write_head
 
@@ -286,7 +287,7 @@ def test_a_write_that_fails_halfway_leaves_memory_and_file_as_they_were(small, m
     assert not isinstance(problem.value, InputError)
     np.testing.assert_array_equal(store.get(["c1"])[0].vector, vectors()[1])
     monkeypatch.setattr(journal, "_write_head", real)
-    before = content(small)
+    assert content(small) == before
     store.close()
     assert content(small) == before
 

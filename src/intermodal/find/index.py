@@ -284,7 +284,7 @@ class ClipIndex:
             return {}
         truth = self.store.search(queries, k, exact=True)
         shares: dict[int, float] = {}
-        for ef in _EFS:
+        for ef in [ef for ef in _EFS if ef > k] or [2 * k]:
             self.store.set_ef(ef)
             found = self.store.search(queries, k)
             pairs = zip(found.ids, truth.ids, strict=True)
