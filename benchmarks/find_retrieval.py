@@ -50,9 +50,6 @@ def main() -> None:
     wanted = read.parse_args()
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
-    path = RESULTS / "retrieval.json"
-    if wanted.write and path.exists():
-        found = json.loads(path.read_text("utf-8"))
     for name in GALLERIES:
         if wanted.only in (None, name):
             found[name] = digits(name, 300 if wanted.quick else wanted.clips, wanted.quick)
@@ -61,7 +58,10 @@ def main() -> None:
             print("wikipedia: left out, its file is not here")
         else:
             found["wikipedia"] = wikipedia(1 if wanted.quick else 3, wanted.quick)
+    path = RESULTS / "retrieval.json"
     if wanted.write:
+        before = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        found = before | found
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 

@@ -115,7 +115,7 @@ class FusionRetriever(BaseEstimator):
         d_embed: int = 64,
         n_heads: int = 4,
         n_layers: int = 1,
-        encoder: str = "gru",
+        encoder: str = "conv",
         stride: int | Literal["auto"] = "auto",
         max_epochs: int = 30,
         batch_size: int = 64,
