@@ -150,9 +150,9 @@ def test_a_batch_of_users_is_padded_and_says_what_is_there() -> None:
 
 def test_users_among_known_clips_forget_the_others_and_their_ratings() -> None:
     users = Users(None, [np.array([4, 1, 3])], [np.array([0.1, 0.2, 0.3])], 1)
-    fewer = users.among(np.array([True, True, True, False, True]))
+    fewer = users.among(np.array([True, True, True, True, False]))
     assert fewer.histories is not None and fewer.ratings is not None
-    assert fewer.histories[0].tolist() == [4, 1] and fewer.ratings[0].tolist() == [0.1, 0.2]
+    assert fewer.histories[0].tolist() == [1, 3] and fewer.ratings[0].tolist() == [0.2, 0.3]
 
 
 # --- the loss
