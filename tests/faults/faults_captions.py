@@ -223,9 +223,15 @@ FAULTS_CAPTIONS = [
             "CaptionTokenizer.fit(captions.of(learn).texts",
             "CaptionTokenizer.fit(captions.texts",
         ),
-        ("the longest of all rows", "lessons.lengths * np.isin(captions.clips, [*learn, *held])", "lessons.lengths"),
+        (
+            "the longest of all rows",
+            "np.flatnonzero(np.isin(captions.clips, [*learn, *held]))",
+            "np.arange(len(captions.texts))",
+        ),
         ("long captions pass", "        if len(long):\n", "        if False:\n"),
         ("float32", "dtype = torch.float64 if device", "dtype = torch.float32 if device"),
+        ("captions without a word pass", "        if not lengths[used].all():\n", "        if False:\n"),
+        ("a NaN passes", 'if samples.has_nan and self.nan != "impute":', "if False:"),
         ("unknown words count as said", "np.where(counts == lessons.lengths + 1,", "np.where(counts > 0,"),
         ("the seed of torch", "            torch.manual_seed(self.seed)\n            network", "            network"),
         (

@@ -26,7 +26,7 @@ TEXTS = [
 def test_a_text_comes_back(kind, text):
     made = CaptionTokenizer.fit(TEXTS, kind)
     assert made.text(made.numbers(text)) == text
-    assert made.text(made.numbers(f"  {text.replace(' ', '  ')}\n")) == text
+    assert made.numbers(f"  {text.replace(' ', '  ')}\n") == made.numbers(text)
     assert made.unknown not in made.numbers(text)
 
 
