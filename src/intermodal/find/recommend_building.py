@@ -17,6 +17,36 @@ TOKENS = 64
 """Tokens that `stride="auto"` leaves of a sequence of median length."""
 
 
+COUNTS = ("d_model", "d_embed", "n_heads", "max_history", "max_epochs", "batch_users", "batch_clips", "patience")
+SHARES = ("dropout", "word_dropout", "modality_dropout", "hide", "validation")
+
+
+def check_numbers(settings: Any) -> None:
+    """Collect everything that is wrong with a recommender's parameters, then say it at once.
+
+    Raises:
+        InputError: a parameter is wrong.
+    """
+    wrong = []
+    for name in COUNTS:
+        value = getattr(settings, name)
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
+    for name in SHARES:
+        value = getattr(settings, name)
+        if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+            wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+    if not isinstance(settings.ids, bool):
+        wrong.append(f"ids is True or False, however: ids={settings.ids!r}")
+    if settings.encoder not in KINDS:
+        problem = f'encoder is linear, conv or gru, however: "{settings.encoder}"'
+        wrong.append(problem + did_you_mean(str(settings.encoder), KINDS))
+    if settings.stride != "auto" and (not isinstance(settings.stride, int) or settings.stride < 1):
+        wrong.append(f'stride is "auto" or a whole number above zero, however: {settings.stride!r}')
+    if wrong:
+        raise InputError("\n".join(wrong))
+
+
 def strides(wanted: int | Literal["auto"], clips: Read) -> dict[str, int]:
     """Name -> neighbouring tokens that become one, for each sequence of numbers.
 
@@ -43,11 +73,6 @@ def build(settings: Any) -> Recommending:
     Args:
         settings: a `FusionRecommender` that has read clips and users.
     """
-    if settings.encoder not in KINDS:
-        problem = f'encoder is linear, conv or gru, however: "{settings.encoder}"'
-        raise InputError(problem + did_you_mean(str(settings.encoder), KINDS))
-    if settings.stride != "auto" and (not isinstance(settings.stride, int) or settings.stride < 1):
-        raise InputError(f'stride is "auto" or a whole number above zero, however: {settings.stride!r}')
     clips = _tower(settings, settings.clip_side_, settings.clip_fusion, settings.encoder, settings.stride_, {})
     past = {HISTORY: settings.d_embed + RATED} if settings.past_ else {}
     users = _tower(settings, settings.review_side_, settings.fusion, "gru", {}, past)

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from intermodal.errors import InputError
 from intermodal.find.likes import read_likes, read_rows
 from intermodal.find.popularity import KnownClips
-from intermodal.find.recommend_building import build, strides
+from intermodal.find.recommend_building import build, check_numbers, strides
 from intermodal.find.recommend_fitting import clip_vectors, fit_network, halve, user_vectors
 from intermodal.find.recommend_mixing import Mix, choose
 from intermodal.find.recommend_network import Recommending
@@ -170,7 +170,7 @@ class FusionRecommender(BaseEstimator):
         Raises:
             InputError: clips, users, likes or parameters cannot be used; the message says why.
         """
-        self._check_numbers()
+        check_numbers(self)
         device = to_device(self.device)
         n_users = count_users(reviews, histories)
         if hasattr(self, "network_"):
@@ -202,32 +202,6 @@ class FusionRecommender(BaseEstimator):
             if self.ids:
                 self.mix_ = choose(network, users, clips, gains, rows, halves)
         return self
-
-    def _check_numbers(self) -> None:
-        """Collect everything that is wrong with the parameters, then say it at once."""
-        wrong = []
-        counts = (
-            "d_model",
-            "d_embed",
-            "n_heads",
-            "max_history",
-            "max_epochs",
-            "batch_users",
-            "batch_clips",
-            "patience",
-        )
-        for name in counts:
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
-        for name in ("dropout", "word_dropout", "modality_dropout", "hide", "validation"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
-                wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
-        if not isinstance(self.ids, bool):
-            wrong.append(f"ids is True or False, however: ids={self.ids!r}")
-        if wrong:
-            raise InputError("\n".join(wrong))
 
     # --- asking
 
