@@ -177,7 +177,7 @@ FAULTS_RETRIEVAL = [
         ),
     ),
     *_group(
-        "find/retriever.py",
+        "find/retriever_saving.py",
         _WHOLE,
         (
             "the fingerprint forgets the weights",
@@ -194,13 +194,16 @@ FAULTS_RETRIEVAL = [
             'model._build_reranker() if parts["reranker"] else None',
             "None",
         ),
+    ),
+    *_group(
+        "find/retriever.py",
+        _WHOLE,
         (
             "a reranker that is not kept is asked",
             'bool(self.rerank_kept_[side]["kept"]) if rerank is None else rerank',
             "self.reranker_ is not None",
         ),
         ("clips are scored as queries", "scores, right = scores.T, right.T\n", "right = right.T\n"),
-        ("the seed is ignored", "torch.manual_seed(self.seed)", "torch.manual_seed(0)"),
         (
             "the luck of others is spent",
             "with torch.random.fork_rng(devices=[]), one_thread(device):",

@@ -12,6 +12,7 @@ from intermodal.errors import DataError, InputError, ShapeError
 from intermodal.find.digit_clips import digit_clips
 from intermodal.find.loading import load
 from intermodal.find.retriever import FusionRetriever
+from intermodal.find.retriever_saving import config_of, tensors_of
 
 SMALL = {"d_model": 16, "d_embed": 11, "n_heads": 2, "max_epochs": 2, "batch_size": 16, "seed": 3, "device": "cpu"}
 MADE = digit_clips(67, frames=13, noise=0.1, seed=5)
@@ -157,7 +158,7 @@ def test_rank_gives_the_best_of_the_similarity_in_order(model: FusionRetriever, 
 
 
 def test_reranked_candidates_stand_above_all_others_whose_order_stays(model: FusionRetriever) -> None:
-    few = FusionRetriever.restored(model._config() | {"history": []}, model._tensors())
+    few = FusionRetriever.restored(config_of(model), tensors_of(model))
     few.top_k = 4
     plain = few.similarity(TEST.texts, TEST.samples, rerank=False)
     fused = few.similarity(TEST.texts, TEST.samples, rerank=True)
@@ -191,7 +192,7 @@ def test_the_candidates_alone_are_enough_to_rerank(model: FusionRetriever) -> No
 
 
 def test_where_it_is_not_kept_the_scores_stay_as_they_are(model: FusionRetriever) -> None:
-    plain = FusionRetriever.restored(model._config() | {"history": []}, model._tensors())
+    plain = FusionRetriever.restored(config_of(model), tensors_of(model))
     plain.rerank_kept_ = {side: kept | {"kept": False} for side, kept in model.rerank_kept_.items()}
     rows, scores = np.array([[1, 2]]), np.array([[0.5, 0.25]], dtype=np.float32)
     assert (plain.rerank(TEST.texts[:1], TEST.samples, rows, scores) == scores).all()

@@ -5,8 +5,6 @@ Shapes: Q queries, N clips, K candidates, E width of an embedding.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,26 +18,18 @@ from torch import Tensor
 from intermodal.errors import DataError, InputError, ShapeError, did_you_mean
 from intermodal.find.both_towers import SIDES, BothTowers, build_towers, tokens_of
 from intermodal.find.candidates import best_of, fuse, move_down
-from intermodal.find.embedder import Embedder, with_meaning
-from intermodal.find.meaning import Meaning
+from intermodal.find.embedder import with_meaning
 from intermodal.find.pairs import Pairs, right_pairs
 from intermodal.find.ranking import ranking_scores
-from intermodal.find.reranker import CLIP, QUERY, Reranker
+from intermodal.find.reranker import Reranker
 from intermodal.find.reranker_fitting import train_reranker
+from intermodal.find.retriever_saving import fingerprint_of, restore, save
+from intermodal.find.shortening import shortened
 from intermodal.find.sides import Read, Side, parts_of
 from intermodal.find.towers_fitting import train_towers
 from intermodal.learn.feed import to_device
-from intermodal.learn.folder import write_folder
 from intermodal.learn.threads import one_thread
 from intermodal.spec import Spec
-
-FORMAT = 1
-TOKENS = 64
-"""Tokens that `stride="auto"` leaves of a sequence of median length."""
-SHAPING = ("fusion", "d_model", "d_embed", "n_heads", "n_layers", "encoder")
-"""Parameters that an embedding depends on once the model is fitted."""
-PAIRED = 32
-"""Tokens of a side that the reranker looks at, about."""
 
 
 class Ranked(NamedTuple):
@@ -191,10 +181,7 @@ class FusionRetriever(BaseEstimator):
             "clips": Side.fit(X, rows=pairs.learn_clips),
         }
         read = {"queries": sides["queries"].read(queries, device), "clips": sides["clips"].read(X, device)}
-        self.stride_ = {name: _stride(self.stride, read[name]) for name in sides}
-        self.stride_["reranker"] = {
-            name: _fewer(of, self.stride_[side]) for (side, of), name in zip(read.items(), (QUERY, CLIP), strict=True)
-        }
+        self.stride_ = shortened(self.stride, read)
         with torch.random.fork_rng(devices=[]), one_thread(device):
             torch.manual_seed(self.seed)
             towers = build_towers(self, sides, self.stride_).to(device)
@@ -389,15 +376,8 @@ class FusionRetriever(BaseEstimator):
     @property
     def fingerprint(self) -> str:
         """Sixteen letters of all that makes the embeddings: an index of another model's does not fit."""
-        config = self._config()
-        told = {name: config[name] for name in ("sides", "stride", "share")}
-        told |= {name: config["parameters"][name] for name in SHAPING}
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        numbers = {name: of for name, of in self._tensors().items() if not name.startswith("reranker.")}
-        for name, values in sorted(numbers.items()):
-            digest.update(name.encode())
-            digest.update(values.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        check_is_fitted(self, "embedder_")
+        return fingerprint_of(self)
 
     @property
     def n_parameters_(self) -> int:
@@ -417,54 +397,12 @@ class FusionRetriever(BaseEstimator):
             InputError: the folder exists and `overwrite` is False.
         """
         check_is_fitted(self, "embedder_")
-        config = self._config() | {"history": self.history_}
-        return write_folder(Path(folder), config, self._tensors(), overwrite=overwrite)
+        return save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
     def restored(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FusionRetriever:
         """Put together what `save` wrote; `intermodal.load` reads the folder."""
-        model = cls(**config["parameters"])
-        parts = {
-            part: {k.removeprefix(part + "."): v for k, v in tensors.items() if k.startswith(part + ".")}
-            for part in ("towers", "reranker", "meaning", *(f"side.{name}" for name in SIDES))
-        }
-        model.sides_ = {name: Side.restored(config["sides"][name], parts[f"side.{name}"]) for name in SIDES}
-        model.stride_, model.history_, model.rerank_kept_ = config["stride"], config["history"], config["rerank_kept"]
-        with torch.random.fork_rng(devices=[]):
-            towers = build_towers(model, model.sides_, model.stride_)
-            model.reranker_ = model._build_reranker() if parts["reranker"] else None
-        towers.load_state_dict(parts["towers"])
-        meaning = Meaning.restored(parts["meaning"]) if parts["meaning"] else None
-        model.embedder_ = Embedder(towers.eval(), meaning, config["share"])
-        if model.reranker_ is not None:
-            model.reranker_.load_state_dict(parts["reranker"])
-            model.reranker_.eval()
-        return model
-
-    def _config(self) -> dict[str, Any]:
-        """Everything that makes the model but its numbers, ready for JSON."""
-        check_is_fitted(self, "embedder_")
-        left_out = ("callback", "device")
-        parameters = {k: _plain(v) for k, v in self.get_params(deep=False).items() if k not in left_out}
-        return {
-            "format": FORMAT,
-            "class": type(self).__name__,
-            "parameters": parameters,
-            "sides": {name: self.sides_[name].described() for name in SIDES},
-            "stride": self.stride_,
-            "share": self.embedder_.share,
-            "rerank_kept": self.rerank_kept_,
-        }
-
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"towers.{k}": v for k, v in self.towers_.state_dict().items()}
-        if self.reranker_ is not None:
-            tensors |= {f"reranker.{k}": v for k, v in self.reranker_.state_dict().items()}
-        if self.embedder_.meaning is not None:
-            tensors |= {f"meaning.{k}": v for k, v in self.embedder_.meaning.tensors().items()}
-        for name in SIDES:
-            tensors |= {f"side.{name}.{k}": v for k, v in self.sides_[name].tensors().items()}
-        return tensors
+        return restore(cls(**config["parameters"]), config, tensors)
 
     def _build_reranker(self) -> Reranker:
         return Reranker(
@@ -503,29 +441,3 @@ class FusionRetriever(BaseEstimator):
     def _check_side(self, side: str) -> None:
         if side not in SIDES:
             raise InputError(f'side is "clips" or "queries", however: {side=}' + did_you_mean(str(side), SIDES))
-
-
-def _stride(wanted: int | str, read: Read) -> dict[str, int]:
-    """Name -> tokens of a sequence that become one; texts keep theirs."""
-    found = dict.fromkeys(read.texts, 1)
-    if read.feed is not None:
-        for modality in map(read.feed.samples.modality, read.feed.samples.names):
-            lengths = modality.lengths[modality.present]
-            median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
-            auto = max(1, round(median / TOKENS))
-            found[modality.name] = auto if wanted == "auto" else int(wanted) if modality.kind == "sequence" else 1
-    return found
-
-
-def _fewer(read: Read, stride: Mapping[str, int]) -> int:
-    """How many tokens of a side become one in the reranker, so that about `PAIRED` are left."""
-    return max(1, round(float(np.median(read.lengths)) / max(stride.values()) / PAIRED))
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of numpy and specs as JSON has them."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Spec):
-        return str(value)
-    return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value

@@ -1,0 +1,49 @@
+"""How many neighbouring tokens of a long sequence become one: attention costs the square of their number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from intermodal.find.reranker import CLIP, QUERY
+from intermodal.find.sides import Read
+
+TOKENS = 64
+"""Tokens that `stride="auto"` leaves of a sequence of median length."""
+PAIRED = 32
+"""Tokens of a side that the reranker looks at, about."""
+
+
+def shortened(wanted: int | str, reads: Mapping[str, Read]) -> dict[str, dict[str, int]]:
+    """Return strides: side -> modality -> tokens that become one in its tower, and "reranker" -> those of each side.
+
+    Args:
+        wanted: a number for every sequence, or "auto".
+        reads: "queries" and "clips" -> the samples to learn from.
+
+    Example:
+        >>> texts = Read(None, {"query": [np.ones(3, dtype=np.int64)]})
+        >>> shortened("auto", {"queries": texts, "clips": texts})
+        {'queries': {'query': 1}, 'clips': {'query': 1}, 'reranker': {'query': 1, 'clip': 1}}
+    """
+    found = {side: _stride(wanted, read) for side, read in reads.items()}
+    paired = {name: _fewer(reads[side], found[side]) for side, name in (("queries", QUERY), ("clips", CLIP))}
+    return found | {"reranker": paired}
+
+
+def _stride(wanted: int | str, read: Read) -> dict[str, int]:
+    """Name -> tokens of a sequence that become one; texts keep theirs."""
+    found = dict.fromkeys(read.texts, 1)
+    if read.feed is not None:
+        for modality in map(read.feed.samples.modality, read.feed.samples.names):
+            lengths = modality.lengths[modality.present]
+            median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
+            auto = max(1, round(median / TOKENS))
+            found[modality.name] = auto if wanted == "auto" else int(wanted) if modality.kind == "sequence" else 1
+    return found
+
+
+def _fewer(read: Read, stride: Mapping[str, int]) -> int:
+    """How many tokens of a side become one in the reranker, so that about `PAIRED` are left."""
+    return max(1, round(float(np.median(read.lengths)) / max(stride.values()) / PAIRED))
