@@ -177,7 +177,7 @@ FAULTS_CAPTIONS = [
         ),
         ("no clipping", "sum(min(weight, b.get(gram, 0.0)) * b.get", "sum(weight * b.get"),
         ("no penalty of length", "math.exp(-(longer**2)", "math.exp(-0 * (longer**2)"),
-        ("length in words", "if len(gram) == 2)", "if len(gram) == 1)"),
+        ("length in n-grams", "if len(gram) == 1)", ")"),
         ("the sum over references", "10 * sum(each) / len(each)", "10 * sum(each)"),
         ("precision weighs more", "/ (recall + _BETA**2 * precision)", "/ (_BETA**2 * recall + precision)"),
         ("recall of the best precision", "recall = max(n / len(own)", "recall = min(n / len(own)"),

@@ -78,6 +78,7 @@ def test_order_counts_where_bleu_of_words_does_not():
     right, turned = words_of("a three then a seven then a two"), words_of("a two then a seven then a three")
     assert word_accuracy(right, [right]) == 1
     assert word_accuracy(turned, [right]) == 6 / 8
+    assert word_accuracy([*right, "then", "a", "one"], [right]) == 8 / 11
     assert word_accuracy(["a", "three"], [right, ["a", "three", "x"]]) == 2 / 3
     assert caption_scores([" ".join(turned)], [" ".join(right)]).exact == 0
 

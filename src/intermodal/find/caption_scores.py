@@ -134,8 +134,7 @@ def cider(predicted: Sequence[Sequence[str]], references: Sequence[Sequence[Sequ
         predicted: N captions, in words.
         references: for each one or more, in words.
 
-    Source: Vedantam, Zitnick and Parikh 2015, CIDEr: Consensus-based Image Description Evaluation, section 4 and 6;
-    the length of a text is the number of its pairs, as in the authors' code.
+    Source: Vedantam, Zitnick and Parikh 2015, CIDEr: Consensus-based Image Description Evaluation, section 4 and 6.
 
     Example:
         >>> cider([["a", "dog"], ["a", "cat"]], [[["a", "dog"]], [["the", "cat"]]])
@@ -151,7 +150,7 @@ def cider(predicted: Sequence[Sequence[str]], references: Sequence[Sequence[Sequ
 
     scores = []
     for grams, own in zip(ours, theirs, strict=True):
-        each = [_alike(weighed(grams), weighed(other), _pairs(grams) - _pairs(other)) for other in own]
+        each = [_alike(weighed(grams), weighed(other), _length(grams) - _length(other)) for other in own]
         scores.append(10 * sum(each) / len(each))
     return scores
 
@@ -176,8 +175,8 @@ def _grams(words: Sequence[str]) -> Counter[tuple[str, ...]]:
     return Counter(tuple(words[i : i + n]) for n in range(1, _N + 1) for i in range(len(words) - n + 1))
 
 
-def _pairs(grams: Counter[tuple[str, ...]]) -> int:
-    return sum(n for gram, n in grams.items() if len(gram) == 2)
+def _length(grams: Counter[tuple[str, ...]]) -> int:
+    return sum(n for gram, n in grams.items() if len(gram) == 1)
 
 
 def _alike(ours: dict[tuple[str, ...], float], theirs: dict[tuple[str, ...], float], longer: int) -> float:
