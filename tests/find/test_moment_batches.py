@@ -91,3 +91,10 @@ def test_a_blurred_edge_stays_within_its_video() -> None:
         torch.testing.assert_close(padded[0, :3], exact[0])
         assert not padded[0, 3:].any()
     torch.testing.assert_close(wide.started.sum(1), torch.ones(2, dtype=torch.float64))
+
+
+def test_edges_marked_by_the_frame_are_exact_and_others_are_not() -> None:
+    on_grid = [np.array([[0.5, 2.0], [4.5, 7.0]]), np.zeros((0, 2))]
+    assert moment_batches.blur_of(on_grid, 0.5) == 0.0
+    assert moment_batches.blur_of(on_grid, 1.0) == 1.0
+    assert moment_batches.blur_of([*on_grid, np.array([[1.2, 2.2]])] * 3, 0.5) == 1.0
