@@ -100,6 +100,7 @@ def test_a_layer_with_one_context_equals_torch():
 @torch.no_grad()
 def test_the_first_word_is_read_and_said_with_one_matrix():
     net = decoder(n_layers=1)
+    assert (net.start, net.unknown, len(net.embed.weight)) == (V, V + 1, V + 2)
     memory = net.remember(tokens_of(video=7))
     x = net.embed.weight[V] * D**0.5 + positions(torch.zeros(1, 1, D).double())[0, 0]
     x, _, _ = net.layers[0](x.expand(5, 1, D), memory[0])
