@@ -9,7 +9,7 @@ import torch
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.find import loading
+from intermodal.find import loading, moments
 from intermodal.find.moment_answers import Moments, overlap
 from intermodal.find.moment_network import MomentNetwork
 from intermodal.find.moment_rows import parted
@@ -179,6 +179,17 @@ def test_without_absent_queries_nothing_is_said_of_happening() -> None:
     assert 0 <= model.predict(X, queries)[0].happens <= 1
 
 
+def test_a_line_is_drawn_where_texts_are_few_or_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, queries, spans = signs(24, 0)
+
+    def drawn(line: Any) -> list[str]:
+        return list(MomentLocalizer(**SIZES, max_epochs=1, line=line).fit(X, queries, spans, fps=FPS).lines_)
+
+    assert drawn("auto") == drawn(True) == ["video", "audio"] and drawn(False) == []
+    monkeypatch.setattr(moments, "FEW", 20)
+    assert drawn("auto") == []
+
+
 def test_query_vectors_are_learned_too() -> None:
     X, queries, spans = signs(96, 0)
     of = {"red": 0, "green": 1, "blue": 2}
@@ -329,13 +340,16 @@ def test_an_end_a_frame_after_the_video_is_its_end() -> None:
 
 def test_wrong_parameters_are_told_at_once() -> None:
     with pytest.raises(InputError) as told:
-        MomentLocalizer(d_model=0, dropout=1.0, clip=0, lr=-1, borrow=-1, patience=0).fit(X2, ["a"], [(0, 1)])
+        MomentLocalizer(d_model=0, dropout=1.0, clip=0, lr=-1, borrow=-1, patience=0, line="no").fit(
+            X2, ["a"], [(0, 1)]
+        )
     assert str(told.value).split("\n") == [
         "d_model is a whole number above zero, however: d_model=0",
         "dropout lies in [0, 1), however: dropout=1.0",
         "lr is a number above zero, however: lr=-1",
         "clip is a number above zero, however: clip=0",
         "borrow is a number, 0 or more, however: borrow=-1",
+        "line is True, False or \"auto\", however: line='no'",
         "patience is a whole number above zero or None, however: patience=0",
     ]
 

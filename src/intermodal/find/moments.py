@@ -35,6 +35,9 @@ from intermodal.learn.folder import write_folder
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.threads import one_thread
 
+FEW = 4000
+"""Queries to learn from, below which a closed form helps the network with their words."""
+
 
 class MomentLocalizer(BaseEstimator):
     """Find when it happens.
@@ -62,6 +65,8 @@ class MomentLocalizer(BaseEstimator):
         word_dropout: probability that training hides a word, so that an unknown one means something.
         blur: standard deviation, in clips, of where people who mark an edge put it; "auto" is 0 where nearly all edges
             of training lie between two clips, as if marked by the frame, and 1 elsewhere.
+        line: show the network how near each clip comes to what a closed form makes of the text (`TextLine`); "auto"
+            does so where there are fewer than 4,000 queries to learn from, too few for a network to learn their words.
         borrow: queries borrowed from other videos, as a share of all queries.
         validation: share of the videos to validate and to calibrate on.
         patience: epochs without a better validation before training stops; None never stops early.
@@ -106,6 +111,7 @@ class MomentLocalizer(BaseEstimator):
         dropout: float = 0.1,
         word_dropout: float = 0.1,
         blur: float | Literal["auto"] = "auto",
+        line: bool | Literal["auto"] = "auto",
         borrow: float = 0.0,
         validation: float = 0.15,
         patience: int | None = None,
@@ -124,6 +130,7 @@ class MomentLocalizer(BaseEstimator):
         self.dropout = dropout
         self.word_dropout = word_dropout
         self.blur = blur
+        self.line = line
         self.borrow = borrow
         self.validation = validation
         self.patience = patience
@@ -192,8 +199,10 @@ class MomentLocalizer(BaseEstimator):
         gridded = on_grid(samples, rates, self.clip_)
         self.preprocessor_ = Preprocessor.fit(gridded[np.unique(rows.videos[rows.learn])])
         scaled = self.preprocessor_.apply(gridded)
+        texts = [] if words is None else [texts_of(queries)[i] for i in rows.asked]
+        drawn = len(rows.learn) < FEW if self.line == "auto" else self.line
         self.lines_, directions = fit_lines(
-            [] if words is None else [texts_of(queries)[i] for i in rows.asked],
+            texts if drawn else [],
             scaled,
             rows.videos,
             [answer / self.clip_ for answer in rows.answers],
@@ -275,6 +284,8 @@ class MomentLocalizer(BaseEstimator):
                 continue
             if not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
                 wrong.append(f"{name} is a number, 0 or more, however: {name}={value!r}")
+        if self.line not in (True, False, "auto"):
+            wrong.append(f'line is True, False or "auto", however: line={self.line!r}')
         if self.patience is not None and (not isinstance(self.patience, int | np.integer) or self.patience < 1):
             wrong.append(f"patience is a whole number above zero or None, however: patience={self.patience!r}")
         if wrong:
