@@ -9,7 +9,6 @@ import pytest
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.find import journal, nearest
-from intermodal.find.hits import best_of_groups
 from intermodal.find.index import ClipIndex
 from intermodal.find.kept import pack, unpack
 from intermodal.find.nearest import Nearest
@@ -143,13 +142,6 @@ def test_a_group_that_no_clip_has_is_refused(index):
     with pytest.raises(InputError) as problem:
         index.search(vectors(1), group="vidoe")
     assert str(problem.value) == 'group is a key of the metadata, however: "vidoe"; did you mean "video"?'
-
-
-def test_true_and_one_are_two_groups():
-    from intermodal.find.hits import Hit
-
-    hits = [Hit("a", 3, {"g": True}), Hit("b", 2, {"g": 1}), Hit("c", 1, {"g": True})]
-    assert [hit.id for hit in best_of_groups(hits, "g")] == ["a", "b"]
 
 
 def test_what_an_index_refuses_it_says(index):

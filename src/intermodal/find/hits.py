@@ -36,9 +36,9 @@ def best_of_groups(hits: Sequence[Hit], group: str) -> list[Hit]:
     best = []
     for hit in hits:
         value = hit.metadata.get(group)
-        if value is None or (type(value) is bool, value) not in seen:
+        if value is None or value not in seen:
             best.append(hit)
-            seen.add((type(value) is bool, value))
+            seen.add(value)
     return best
 
 
