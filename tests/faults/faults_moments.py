@@ -133,6 +133,7 @@ FAULTS_MOMENTS = [
         "find/moments.py",
         "tests/find/test_moments.py",
         ("seconds are clips", "np.minimum(spans * self.clip_, lasts)", "np.minimum(spans, lasts)"),
+        ("a line is drawn of many texts too", "len(rows.learn) < FEW if self.line", "True if self.line"),
         ("nobody counts as a word", "[i, :, :n, :n_words]", "[i, :, :n, : n_words + 1]"),
         ("test rows are scaled by", "gridded[np.unique(rows.videos[rows.learn])]", "gridded"),
         ("the rate of the question is ignored", "if fps is None else fps, streams)", "if True else fps, streams)"),
