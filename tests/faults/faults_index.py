@@ -82,7 +82,6 @@ FAULTS_INDEX = [
         ("an added id replaces", "                refuse_known(self.known(entries.ids))\n", "                pass\n"),
         ("the old vector of an updated clip stays", "            self._near.remove(old)\n", ""),
         ("a filter sees what was there before", "self._head, self._columns = head, None", "self._head = head"),
-        ("metadata of the clip before", "name, _ = self._said.pop(slot)", "name, _ = self._said[slot]"),
     ),
     *_group(
         "find/store_folder.py",

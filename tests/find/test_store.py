@@ -174,6 +174,7 @@ def test_deleted_clips_are_found_no_more_and_k_others_are(store):
 
 def test_an_updated_clip_is_found_by_its_new_vector_and_metadata_alone(store):
     target = vectors(1, seed=2)
+    assert "c11" in store.search(target, N, {"tag": ["a", "b", "c"]}).ids[0]
     store.update(["c11"], target, [{"year": 1900}])
     assert store.count() == N
     found = store.search(target, 2)
@@ -181,6 +182,7 @@ def test_an_updated_clip_is_found_by_its_new_vector_and_metadata_alone(store):
     assert found.metadata[0][0] == {"year": 1900}
     assert "c11" not in store.search(target, N, {"tag": ["a", "b", "c"]}).ids[0]
     assert store.search(target, 1, {"year": 1900}).ids == [["c11"]]
+    assert sorted(store.search(target, N + 3).ids[0]) == sorted(IDS)
 
 
 def test_clips_come_back_as_they_were_given(store):
