@@ -30,10 +30,10 @@ import torch
 from torch import Tensor
 
 from intermodal.data.samples import Samples
-from intermodal.find.caption_scores import TOKENIZER, caption_scores
 from intermodal.find.captioner import Caption, Captioner
 from intermodal.find.decoding import greedy
-from intermodal.find.digit_clips import DigitClips, digit_clips
+from intermodal.find.digit_scenes import DigitClips, digit_clips
+from intermodal.find.scoring_captions import TOKENIZER, caption_scores
 from intermodal.nn.captioning import CaptionNetwork
 from intermodal.nn.decoder import END, Memory
 

@@ -27,8 +27,8 @@ from datasets import folder
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
-from intermodal.find.moment_scores import MomentScores, iou, moment_difference, moment_scores
 from intermodal.find.moments import MomentLocalizer
+from intermodal.find.scoring_moments import MomentScores, iou, moment_difference, moment_scores
 
 RESULTS = Path(__file__).resolve().parent / "results" / "find" / "charades.json"
 FIGURES = ("R1@0.3", "R1@0.5", "R1@0.7", "mIoU", "R5@0.5", "mAP")

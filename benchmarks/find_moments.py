@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 
 from intermodal.attention import Attended
-from intermodal.find.digit_videos import LEVELS, DigitVideos, digit_videos
+from intermodal.find.digit_films import LEVELS, DigitVideos, digit_videos
 from intermodal.find.moment_network import MomentNetwork
-from intermodal.find.moment_scores import moment_scores
 from intermodal.find.moments import MomentLocalizer
+from intermodal.find.scoring_moments import moment_scores
 
 RESULTS = Path(__file__).resolve().parent / "results" / "find" / "moments.json"
 STEPS = {"easy": 300, "noisy": 600, "two": 600, "rel": 1000, "hard": 800, "long": 300}

@@ -27,7 +27,7 @@ import torch
 from scipy.linalg import lstsq
 from sklearn.feature_extraction.text import CountVectorizer
 
-from intermodal.find.digit_clips import DigitClips, DigitReviews, digit_clips, digit_reviews
+from intermodal.find.digit_scenes import DigitClips, DigitReviews, digit_clips, digit_reviews
 from intermodal.find.recommend_mixing import Mix
 from intermodal.find.recommend_scores import table
 from intermodal.find.recommend_top import leave_out

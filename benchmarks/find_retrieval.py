@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from intermodal.find.candidates import best_of, move_down
-from intermodal.find.digit_clips import DigitClips, digit_clips
+from intermodal.find.digit_scenes import DigitClips, digit_clips
 from intermodal.find.ranking import ranking_scores
 from intermodal.find.retriever import FusionRetriever
 from intermodal.learn.straight import flat

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from intermodal.find import journal
-from intermodal.find.digit_clips import digit_clips
+from intermodal.find.digit_scenes import digit_clips
 from intermodal.find.index import ClipIndex
 from intermodal.find.retriever import FusionRetriever
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intermodal.cli import demo_moments, localizing
-from intermodal.find.digit_videos import digit_videos
+from intermodal.find.digit_films import digit_videos
 from intermodal.find.loading import load
 from intermodal.find.moments import MomentLocalizer
 

@@ -7,7 +7,7 @@ import pytest
 
 from intermodal.cli import main
 from intermodal.find import journal
-from intermodal.find.digit_clips import digit_clips
+from intermodal.find.digit_scenes import digit_clips
 from intermodal.find.retriever import FusionRetriever
 
 N = 23

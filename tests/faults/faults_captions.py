@@ -5,7 +5,7 @@ from fault import group as _group
 _DECODER = "tests/nn/test_decoder.py"
 _SEARCH = "tests/find/test_caption_decoding.py"
 _TOKENS = "tests/find/test_caption_tokenizer.py"
-_SCORES = "tests/find/test_caption_scores.py"
+_SCORES = "tests/find/test_scoring_captions.py"
 _CAPTIONER = "tests/find/test_captioner.py"
 _COMMAND = "tests/cli/test_captioning.py"
 
@@ -163,7 +163,7 @@ FAULTS_CAPTIONS = [
         ("words with the space before them", "now[len(before) :].strip() if", "now[len(before) :] if"),
     ),
     *_group(
-        "find/caption_scores.py",
+        "find/scoring_captions.py",
         _SCORES,
         (
             "a word that no clip has weighs nothing",

@@ -5,7 +5,7 @@ from fault import group as _group
 FAULTS_FIND = [
     *_group(
         "find/scans.py",
-        "tests/find/test_scans.py tests/find/test_digit_videos.py",
+        "tests/find/test_scans.py tests/find/test_digit_films.py",
         ("parts share writers", '"test": slice(1200, 1797)', '"test": slice(1100, 1797)'),
         (
             "a fade runs backwards",
@@ -32,8 +32,8 @@ FAULTS_FIND = [
         ("an article is forgotten", '.replace("a eight", "an eight")', ""),
     ),
     *_group(
-        "find/digit_videos.py",
-        "tests/find/test_digit_videos.py",
+        "find/digit_films.py",
+        "tests/find/test_digit_films.py",
         ("after means before", "[int(last if after else first)]", "[int(first if after else last)]"),
         (
             "an absent digit comes all the same",
@@ -54,8 +54,8 @@ FAULTS_FIND = [
         ("a film too short for its segments", "or most * SHORTEST > self.frames", ""),
     ),
     *_group(
-        "find/digit_clips.py",
-        "tests/find/test_digit_clips.py",
+        "find/digit_scenes.py",
+        "tests/find/test_digit_scenes.py",
         ("one loved digit is enough", "there[:, loved[:, 0]] & there", "there[:, loved[:, 0]] | there"),
         ("the hated one is welcome", "& ~there[:, self.hated]", "& there[:, self.hated]"),
         ("clips by reviews", "self.hated]).T", "self.hated])"),

@@ -4,8 +4,8 @@ from fault import group as _group
 
 FAULTS_MOMENT_SCORES = [
     *_group(
-        "find/moment_scores.py",
-        "tests/find/test_moment_scores.py",
+        "find/scoring_moments.py",
+        "tests/find/test_scoring_moments.py",
         ("windows apart overlap below zero", "    shared = shared.clip(min=0)\n", ""),
         ("the union counts what is shared twice", "shared / (lengths - shared)", "shared / lengths"),
         (

@@ -7,7 +7,7 @@ from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.find import asking, journal
 from intermodal.find.asking import ask, fill, taken
-from intermodal.find.digit_clips import digit_clips
+from intermodal.find.digit_scenes import digit_clips
 from intermodal.find.index import ClipIndex
 from intermodal.find.retriever import FusionRetriever
 

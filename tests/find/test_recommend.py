@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError, ShapeError
-from intermodal.find.digit_clips import digit_clips, digit_reviews
+from intermodal.find.digit_scenes import digit_clips, digit_reviews
 from intermodal.find.loading import load
 from intermodal.find.ranking import ranking_scores
 from intermodal.find.recommend_fitting import Lessons, halve

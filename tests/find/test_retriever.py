@@ -9,7 +9,7 @@ import torch
 
 from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError, ShapeError
-from intermodal.find.digit_clips import digit_clips
+from intermodal.find.digit_scenes import digit_clips
 from intermodal.find.loading import load
 from intermodal.find.retriever import FusionRetriever
 from intermodal.find.retriever_saving import config_of, tensors_of

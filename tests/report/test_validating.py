@@ -51,7 +51,10 @@ WRONG = [
         {**TRACK, "times": [[0.0, 0.5], [0.5, 0.5]]},
         "blocks[1].times[1] must be [start, end] with start < end, however: [0.5, 0.5]",
     ),
-    ({**TRACK, "times": [[0.0], [0.5, 1.0]]}, "blocks[1].times[0] must be [start, end] with start < end, however: [0.0]"),
+    (
+        {**TRACK, "times": [[0.0], [0.5, 1.0]]},
+        "blocks[1].times[0] must be [start, end] with start < end, however: [0.0]",
+    ),
     (
         {**TRACK, "spans": [{"label": "a", "start": 2.0, "end": 1.0}]},
         "blocks[1].spans[0] must have start <= end, however: 2.0 and 1.0",
@@ -152,7 +155,9 @@ def test_every_kind_may_be_empty(render, kind):
     scalar = {"n": 0, "completeness": 0.0, "scaled": True, "steps": {"columns": [], "rows": []}}
     empty |= {name: scalar[name] for name in empty if name in scalar}
     empty |= {
-        name: "" for name in ("unit", "name", "how", "query", "context", "removal", "x_label", "y_label") if name in empty
+        name: ""
+        for name in ("unit", "name", "how", "query", "context", "removal", "x_label", "y_label")
+        if name in empty
     }
     assert render({"title": "t", "blocks": [{"kind": kind, "title": "u", **empty}]})
 

@@ -21,7 +21,7 @@ SHORT: dict[str, Any] = {"d_model": 32, "n_layers": 1, "max_epochs": 8}
 
 def fit_localizer(seed: int) -> Any:
     """Fit a small localizer on videos of digits that training's writers wrote, with a bar over the epochs."""
-    from intermodal.find.digit_videos import digit_videos
+    from intermodal.find.digit_films import digit_videos
     from intermodal.find.moments import MomentLocalizer
 
     made = digit_videos(LEVEL, N_LEARNED, part="train", seed=seed, absent=ABSENT)
@@ -41,8 +41,8 @@ def ask(localizer: Any, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]
     Returns:
         What was found, ready for JSON; the blocks that show it; and the arrays of the video that was shown.
     """
-    from intermodal.find.digit_videos import digit_videos
-    from intermodal.find.moment_scores import moment_scores
+    from intermodal.find.digit_films import digit_videos
+    from intermodal.find.scoring_moments import moment_scores
 
     tested = digit_videos(LEVEL, N_TESTED, part="test", seed=seed, absent=ABSENT)
     answers = localizer.predict(tested.samples, tested.queries)
@@ -82,7 +82,7 @@ def write_video(arrays: dict[str, Any], path: Path) -> None:
 
 def _with_a_seven(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The frames of a video in which a seven comes once, in the middle, and the seconds (1, 2) when it does."""
-    from intermodal.find.digit_videos import digit_videos
+    from intermodal.find.digit_films import digit_videos
 
     for attempt in count():
         made = digit_videos(LEVEL, 50, part="test", seed=seed + 1000 * attempt)

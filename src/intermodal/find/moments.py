@@ -86,7 +86,7 @@ class MomentLocalizer(BaseEstimator):
     Relation: `FusionRetriever` finds which video; this finds where in it.
 
     Example:
-        >>> from intermodal.find.digit_videos import digit_videos
+        >>> from intermodal.find.digit_films import digit_videos
         >>> made = digit_videos("easy", 12)
         >>> finder = MomentLocalizer(d_model=8, n_heads=2, n_layers=1, max_epochs=1)
         >>> finder = finder.fit(made.samples, made.queries, made.spans, fps=made.fps)

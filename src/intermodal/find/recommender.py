@@ -84,7 +84,7 @@ class FusionRecommender(BaseEstimator):
     product, keep `embed_clips` in an index and ask it with `embed_users`.
 
     Example:
-        >>> from intermodal.find.digit_clips import digit_clips, digit_reviews
+        >>> from intermodal.find.digit_scenes import digit_clips, digit_reviews
         >>> clips, reviews = digit_clips(24, n_digits=4, frames=16), digit_reviews(16)
         >>> model = FusionRecommender(d_model=8, n_heads=2, max_epochs=1)
         >>> model = model.fit(clips.samples, reviews=reviews.texts, liked=reviews.relevant(clips))

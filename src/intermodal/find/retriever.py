@@ -90,7 +90,7 @@ class FusionRetriever(BaseEstimator):
     Relation: for a gallery that outgrows one matrix product, keep `embed_clips` in an index.
 
     Example:
-        >>> from intermodal.find.digit_clips import digit_clips
+        >>> from intermodal.find.digit_scenes import digit_clips
         >>> made = digit_clips(24, frames=12)
         >>> model = FusionRetriever(d_model=8, n_heads=2, max_epochs=1, reranker=False).fit(made.samples, made.texts)
         >>> model.rank(["a four, then a six, then a two"], made.samples, k=3).rows.shape

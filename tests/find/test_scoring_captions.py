@@ -9,8 +9,8 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge, my_lcs
 
 from intermodal.errors import InputError, MissingDependencyError
-from intermodal.find.caption_scores import caption_scores, cider, common, rouge_l, word_accuracy
 from intermodal.find.captioner import Caption
+from intermodal.find.scoring_captions import caption_scores, cider, common, rouge_l, word_accuracy
 from intermodal.find.words import words_of
 
 GOLDEN = (

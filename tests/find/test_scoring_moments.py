@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import roc_auc_score
 
 from intermodal.errors import InputError
-from intermodal.find.moment_scores import PRECISION_AT, iou, moment_difference, moment_scores, spans_of
+from intermodal.find.scoring_moments import PRECISION_AT, iou, moment_difference, moment_scores, spans_of
 
 
 def made(n=53, most_true=3, most_said=7, seed=0):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from intermodal.errors import InputError
-from intermodal.find.digit_videos import LEVELS, DigitVideos, Level, digit_videos
+from intermodal.find.digit_films import LEVELS, DigitVideos, Level, digit_videos
 from intermodal.find.scans import NAMES, scans
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from intermodal.errors import InputError
-from intermodal.find.digit_clips import DigitClips, digit_clips, digit_reviews
+from intermodal.find.digit_scenes import DigitClips, digit_clips, digit_reviews
 from intermodal.find.scans import NAMES, SHORTEST, scans
 
 
