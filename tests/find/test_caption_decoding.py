@@ -133,6 +133,15 @@ def test_a_beam_keeps_the_best_few(width, end):
             assert h.total == pytest.approx(total(logits, h.words, ends=h.finished))
 
 
+def test_a_beam_takes_the_likeliest_caption_unless_told_otherwise():
+    tables = [table(seed) for seed in range(13)]
+    plain, likeliest, longer = (
+        [h.words for h in beam_search(Planted(tables), Planted(tables).memory, width=5, max_words=4, **told)]
+        for told in ({}, {"length_penalty": 0.0}, {"length_penalty": 1.0})
+    )
+    assert plain == likeliest != longer
+
+
 def test_a_caption_does_not_depend_on_its_batch():
     tables = [table(seed, -1.0) for seed in range(11)]
     options = {"width": 3, "max_words": 6}

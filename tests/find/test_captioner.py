@@ -98,7 +98,14 @@ def test_a_beam_of_one_is_greedy_and_a_wider_one_no_worse(learned):
     total = [c.score * (len(c.words) + c.finished) for c in one]
     wider = [c.score * (len(c.words) + c.finished) for c in five]
     assert all(b >= a - 1e-9 for a, b in zip(total, wider, strict=True))
-    assert learned.predict(X, beam=5) == learned.predict(X, beam=5)
+    assert learned.predict(X, beam=5) == five
+
+
+def test_a_beam_takes_the_likeliest_caption_unless_told_otherwise():
+    model, X = untrained(), films(seed=5)[0]
+    likeliest = model.predict(X, beam=5)
+    assert likeliest == model.predict(X, beam=5, length_penalty=0.0)
+    assert likeliest != model.predict(X, beam=5, length_penalty=1.0)
 
 
 def test_lengths_are_kept(learned):

@@ -37,7 +37,7 @@ def caption(
         int | None, typer.Option("--max-words", min=1, help="Words after which it is cut; as in training by default.")
     ] = None,
     length_penalty: Annotated[
-        float | None, typer.Option("--length-penalty", min=0, help="Of a beam: 0 for short captions, 1 for long ones.")
+        float | None, typer.Option("--length-penalty", min=0, help="Of a beam: 0, the default; 1 for longer captions.")
     ] = None,
     attention: Annotated[bool, typer.Option("--attention", help="Show where each word looked.")] = False,
     fps: Annotated[

@@ -322,7 +322,7 @@ class Captioner(BaseEstimator):
         beam: int = 1,
         min_words: int = 0,
         max_words: int | None = None,
-        length_penalty: float = 1.0,
+        length_penalty: float = 0.0,
         need_attention: bool = False,
     ) -> list[Caption]:
         """Caption clips.
@@ -332,8 +332,8 @@ class Captioner(BaseEstimator):
             beam: hypotheses that are followed; 1 takes the likeliest word each time.
             min_words: words (of the tokenizer) before which a caption does not end.
             max_words: words after which it is cut if it has not ended; those of `fit` by default.
-            length_penalty: of a beam: 0 takes the likeliest caption, which favours short ones, 1 the one whose words
-                are likeliest on average; as in `beam_search`.
+            length_penalty: which caption of a beam is taken: with 0 the likeliest, which favours short ones, with 1
+                the one whose words are likeliest on average, which favours long ones; as in `beam_search`.
             need_attention: also return where the model looked when it said each word.
 
         Returns:

@@ -82,7 +82,7 @@ def greedy(decoder: Says, memory: Memory, *, min_words: int = 0, max_words: int)
 
 
 def beam_search(
-    decoder: Says, memory: Memory, *, width: int, min_words: int = 0, max_words: int, length_penalty: float = 1.0
+    decoder: Says, memory: Memory, *, width: int, min_words: int = 0, max_words: int, length_penalty: float = 0.0
 ) -> list[Hypothesis]:
     """Follow the `width` likeliest hypotheses of each sample; each that ends leaves one place less.
 
@@ -95,8 +95,8 @@ def beam_search(
         width: W.
         min_words: as in `greedy`.
         max_words: as in `greedy`; where no hypothesis ended by then, the likeliest is cut.
-        length_penalty: 0 takes the likeliest caption, which favours short ones; 1 the one whose words are likeliest
-            on average.
+        length_penalty: which of the captions that ended is taken: with 0 the likeliest, which favours short ones;
+            with 1 the one whose words are likeliest on average, which favours long ones.
 
     Returns:
         B captions.
