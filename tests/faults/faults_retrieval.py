@@ -168,8 +168,8 @@ FAULTS_RETRIEVAL = [
     *_group(
         "find/reranker_fitting.py",
         _PARTS,
-        ("kept whether it helps or not", "better = float(gains.mean()) > se", "better = True"),
-        ("never kept", "better = float(gains.mean()) > se", "better = False"),
+        ("kept whether it helps or not", "better = float(gains.mean()) > MARGIN * se", "better = True"),
+        ("never kept", "better = float(gains.mean()) > MARGIN * se", "better = False"),
         (
             "both sides are scored as one",
             'return (self.scores, self.right) if side == "clips" else',

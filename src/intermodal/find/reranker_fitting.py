@@ -42,6 +42,8 @@ LOOKED_AT = 96
 """Rows held out that are reranked after each pass, in each direction."""
 WEIGHTS = (0.0, *np.geomspace(0.002, 2.0, 13).tolist())
 """Weights of the reranker beside the towers that are tried."""
+MARGIN = 2.0
+"""Standard errors by which the reranker must be better on rows held out."""
 UNKNOWN_WEIGHT = 0.1
 """Where no row is held out to try them on."""
 
@@ -180,7 +182,7 @@ def chosen_weight(reranker: Reranker, held: Stage | None, side: str, settings: A
     at = 1 + int(np.argmax(means[1:]))
     gains = precisions[at] - precisions[0]
     se = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else float("inf")
-    better = float(gains.mean()) > se
+    better = float(gains.mean()) > MARGIN * se  # the weight, and the epoch, were chosen on these rows too
     return {
         "kept": bool(settings.reranker is True or better),
         "weight": float(WEIGHTS[at]),
