@@ -26,3 +26,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_explain_can_be_called_in_any_order_of_imports(before: str) -> None:
     code = f"{before}\nimport intermodal as im\nassert callable(im.explain) and callable(im.compare), im.explain"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", sorted(im.find._PARTS))
+@pytest.mark.parametrize("before", ["", "import intermodal.find.retriever, intermodal.find.moments"])
+def test_every_part_of_find_is_what_it_says(name: str, before: str) -> None:
+    code = f"{before}\nimport intermodal as im\nassert callable(im.find.{name}), im.find.{name}"
+    subprocess.run([sys.executable, "-c", code], check=True)

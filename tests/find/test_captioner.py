@@ -18,7 +18,7 @@ from intermodal.find.loading import load, load_finder
 
 N = 43
 THINGS = ("dog", "cat", "bird")
-SMALL = {"d_model": 16, "n_heads": 2, "n_layers": 1, "validation": 0.2, "device": "cpu"}
+SMALL = {"d_model": 16, "n_heads": 2, "n_layers": 1, "input_dropout": 0.0, "validation": 0.2, "device": "cpu"}
 
 
 def films(seed=0, n=N):
@@ -273,10 +273,40 @@ def test_a_lesson_pads_and_hides_as_drawn(learned):
         heard.append(read)
         return type("Said", (), {"logits": torch.zeros(2, 7, learned.tokenizer_.n_words)})
 
-    options = {"start": start, "unknown": unknown, "label_smoothing": 0.0}
+    options = {"start": start, "unknown": unknown, "label_smoothing": 0.0, "input_dropout": 0.0}
     loss = lesson_loss(network, lesson, word_dropout=0.999999, **options)
     assert heard[0].tolist() == [[start] + [unknown] * 6] * 2
     assert float(loss) == pytest.approx(np.log(learned.tokenizer_.n_words))
+
+
+def test_a_lesson_hides_features_of_sequences_as_drawn(learned):
+    X, texts = films(n=31)
+    _, feed = learned.prepared(X)
+    lesson = Lessons(feed, read_captions(texts, None, 31), learned.tokenizer_).lesson(np.arange(31))
+    whole = {name: values.clone() for name, values in lesson.seen.x.items()}
+    seen = []
+
+    def network(x, read, present):
+        seen.append((x, read, present))
+        return type("Said", (), {"logits": torch.zeros(*read.shape, learned.tokenizer_.n_words)})
+
+    options = {"start": learned.tokenizer_.start, "unknown": learned.tokenizer_.unknown, "label_smoothing": 0.0}
+    torch.manual_seed(0)
+    lesson_loss(network, lesson, word_dropout=0.0, input_dropout=0.3, **options)
+    lesson_loss(network, lesson, word_dropout=0.0, input_dropout=0.0, **options)
+    (x, read, present), (untouched, *_) = seen
+    for name in ("video", "audio"):
+        there = lesson.seen.present[name]
+        hidden = (x[name] == 0)[there]
+        assert 0.2 < float(hidden.float().mean()) < 0.4
+        assert len({tuple(row.tolist()) for row in hidden}) == 2 ** hidden.shape[1]  # feature by feature
+        torch.testing.assert_close(x[name][there][~hidden], whole[name][there][~hidden] / 0.7)  # the mean stays
+    assert x["place"].equal(whole["place"])
+    assert read.equal(lesson.read)
+    assert present is lesson.seen.present
+    for name, values in whole.items():
+        assert values.equal(lesson.seen.x[name])
+        assert values.equal(untouched[name])
 
 
 @pytest.mark.parametrize(

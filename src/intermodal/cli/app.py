@@ -28,10 +28,10 @@ app.command(short_help="Train one fusion and save it.")(fit)
 app.command(short_help="How good is a fitted model?")(evaluate)
 app.command(short_help="What does a fitted model say?")(predict)
 app.command(short_help="Who asked whom, and what was it worth?")(explain)
-app.command(short_help="What do clips show, in words?")(caption)
 app.command(short_help="When does it happen in a video?")(localize)
 app.command(short_help="Put clips where search finds them.")(index)
 app.command(short_help="Which clip fits, and which text?")(search)
+app.command(short_help="What do clips show, in words?")(caption)
 app.command(short_help="The arithmetic of attention, step by step.")(trace)
 
 

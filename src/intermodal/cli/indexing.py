@@ -55,7 +55,7 @@ def index(
     server, where it asks for one, is read from INTERMODAL_MILVUS_TOKEN.
 
     \b
-    $ intermodal index model/ clips.parquet -o clips.index --meta video --meta year
+    $ intermodal index model/ clips.parquet -o clips.index --meta video
     ── Indexed
     Index    clips.index
     Wrote    500 clips; 500 are there

@@ -45,15 +45,15 @@ def localize(
     Asked about several videos, it lists them by how likely it happens there and draws the first.
 
     \b
-    $ intermodal localize intermodal-demo/moments intermodal-demo/video.npz "When does a seven appear?"
+    $ intermodal localize moments/ video.npz "When does a seven appear?"
     ── Answer
     Seconds  4.50 to 10.50
     Happens  99 %
     ── When it fits
-    name               start (s)  end (s)  0.00                            16.00
-    ─────────────────  ─────────  ───────  ─────────────────────────────────────
-    relevance: highest      6.00     6.50             ▃▆█████████▅▁
-    answer 1, 93 %          4.50    10.50            ├────────────┤
+    name               start (s)  end (s)  0.00                      16.00
+    ─────────────────  ─────────  ───────  ───────────────────────────────
+    relevance: highest      6.00     6.50           ▃▆███████▅▁
+    answer 1, 93 %          4.50    10.50           ├─────────┤
     """
     from intermodal.find.loading import load_finder
     from intermodal.learn.threads import one_thread

@@ -17,8 +17,8 @@ _PARTS = {
     "moment_difference": "scoring_moments",
     "ranking_scores": "ranking",
     "caption_scores": "scoring_captions",
-    "index_clips": "asking",
-    "search_clips": "asking",
+    "fill": "asking",
+    "ask": "asking",
 }
 
 

@@ -105,18 +105,28 @@ class Lessons:
 
 
 def lesson_loss(
-    network: nn.Module, lesson: Lesson, *, unknown: int, start: int, word_dropout: float, label_smoothing: float
+    network: nn.Module,
+    lesson: Lesson,
+    *,
+    unknown: int,
+    start: int,
+    input_dropout: float,
+    word_dropout: float,
+    label_smoothing: float,
 ) -> Tensor:
-    """The mean cross-entropy of the words that follow; some of the words that are read are hidden.
+    """The mean cross-entropy of the words that follow; some features of sequences and words that are read are hidden.
 
     Source: label smoothing: Szegedy et al. 2016; hidden words: Bowman et al. 2016, Generating Sentences from a
-    Continuous Space.
+    Continuous Space; hidden features: Hinton et al. 2012, Improving Neural Networks by Preventing Co-adaptation of
+    Feature Detectors.
     """
-    read = lesson.read
+    x, read = lesson.seen.x, lesson.read
+    if input_dropout > 0:  # a vector says a thing once, a sequence again and again
+        x = {name: F.dropout(values, input_dropout) if values.ndim == 3 else values for name, values in x.items()}
     if word_dropout > 0:
         hidden = torch.rand(read.shape, device=read.device) < word_dropout
         read = read.masked_fill(hidden & (read != start), unknown)
-    logits = network(lesson.seen.x, read, lesson.seen.present).logits
+    logits = network(x, read, lesson.seen.present).logits
     return F.cross_entropy(
         logits.flatten(0, 1), lesson.follow.flatten(), ignore_index=NO_WORD, label_smoothing=label_smoothing
     )

@@ -79,6 +79,8 @@ class Captioner(BaseEstimator):
         max_words: most words (of the tokenizer) of a caption, in training an error when one is longer; None takes
             those of the longest training caption.
         dropout: probability of dropping a feature in training.
+        input_dropout: probability that training hides a feature of a token of a sequence, so that no caption rests on
+            a few: what was learned from some people or places carries over to others better.
         word_dropout: probability that training hides a word that is read, so that the clip must be looked at.
         label_smoothing: share of the probability that training spreads over all words.
         max_epochs: most passes over the clips, each with one of a clip's captions; `auto` makes about 2,000 steps of
@@ -124,6 +126,7 @@ class Captioner(BaseEstimator):
         tokenizer: Any = "auto",
         max_words: int | None = None,
         dropout: float = 0.1,
+        input_dropout: float = 0.2,
         word_dropout: float = 0.1,
         label_smoothing: float = 0.1,
         max_epochs: int | Literal["auto"] = "auto",
@@ -145,6 +148,7 @@ class Captioner(BaseEstimator):
         self.tokenizer = tokenizer
         self.max_words = max_words
         self.dropout = dropout
+        self.input_dropout = input_dropout
         self.word_dropout = word_dropout
         self.label_smoothing = label_smoothing
         self.max_epochs = max_epochs
@@ -261,6 +265,7 @@ class Captioner(BaseEstimator):
                 lesson,
                 start=words.start,
                 unknown=words.unknown,
+                input_dropout=self.input_dropout,
                 word_dropout=self.word_dropout,
                 label_smoothing=self.label_smoothing,
             ),
@@ -300,7 +305,7 @@ class Captioner(BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < 1:
                 wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
-        for name in ("dropout", "word_dropout", "label_smoothing", "validation"):
+        for name in ("dropout", "input_dropout", "word_dropout", "label_smoothing", "validation"):
             value = getattr(self, name)
             if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
                 wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
