@@ -128,6 +128,7 @@ FAULTS_CAPTIONS = [
         ("what ended stays open", "best.masked_fill(~open_ | ends, -math.inf)", "best.masked_fill(~open_, -math.inf)"),
         ("the search stops at the first end", "length_penalty) >= bound", "length_penalty) >= -math.inf"),
         ("the search bounds by the shortest", "(max_words + 1) ** length_penalty).tolist()", "1.0).tolist()"),
+        ("a search prefers long captions", "length_penalty: float = 0.0\n", "length_penalty: float = 1.0\n"),
         ("the worst of the beam", "return max(found, key", "return min(found, key"),
         ("the worst is cut", "cut = totals.argmax(1).tolist()", "cut = totals.argmin(1).tolist()"),
         ("the mean leaves the end out", "max(1, len(self.words) + self.finished)", "max(1, len(self.words))"),
@@ -212,6 +213,14 @@ FAULTS_CAPTIONS = [
         ("one caption of a clip", "rng.integers(len(own))", "0 * rng.integers(len(own))"),
         ("the start is hidden", "hidden & (read != start)", "hidden"),
         ("nothing is hidden", "read = read.masked_fill(", "read = read if True else read.masked_fill("),
+        ("features of vectors are hidden", " if values.ndim == 3 else values for", " for"),
+        ("features of vectors alone are hidden", "if values.ndim == 3 else", "if values.ndim == 2 else"),
+        ("whole tokens are hidden", "F.dropout(values, input_dropout)", "F.dropout1d(values, input_dropout)"),
+        (
+            "hidden features stay",
+            "logits = network(x, read, lesson.seen",
+            "logits = network(lesson.seen.x, read, lesson.seen",
+        ),
     ),
     *_group(
         "find/captioner.py",
@@ -242,6 +251,8 @@ FAULTS_CAPTIONS = [
         ("half a model is left", "                delattr(self, name)", "                pass"),
         ("groups are torn apart", "groups=None if groups is None else groups[own]", "groups=None"),
         ("the search is always greedy", "if beam == 1", "if True"),
+        ("a beam prefers long captions", "length_penalty: float = 0.0,", "length_penalty: float = 1.0,"),
+        ("features hide behind words", "input_dropout=self.input_dropout", "input_dropout=self.word_dropout"),
         (
             "the tokenizer that was brought is lost",
             "words.tokenizer if given is None else given",

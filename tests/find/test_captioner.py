@@ -19,6 +19,7 @@ from intermodal.find.loading import load, load_finder
 N = 43
 THINGS = ("dog", "cat", "bird")
 SMALL = {"d_model": 16, "n_heads": 2, "n_layers": 1, "input_dropout": 0.0, "validation": 0.2, "device": "cpu"}
+HIDING = ("dropout", "input_dropout", "word_dropout", "label_smoothing")
 
 
 def films(seed=0, n=N):
@@ -309,6 +310,13 @@ def test_a_lesson_hides_features_of_sequences_as_drawn(learned):
         assert values.equal(untouched[name])
 
 
+@pytest.mark.parametrize("name", HIDING)
+def test_training_keeps_to_what_it_is_told_to_hide(name):
+    without, half = ({**dict.fromkeys(HIDING, 0.0), name: share} for share in (0.0, 0.5))
+    one, again, other = (untrained(**told).history_[0]["train_loss"] for told in (without, without, half))
+    assert one == again != other
+
+
 @pytest.mark.parametrize(
     ("texts", "clips", "said"),
     [
@@ -411,15 +419,15 @@ def test_lengths_that_cannot_be_are_refused(learned, options, said):
 
 def test_wrong_parameters_are_said_at_once():
     with pytest.raises(InputError) as problem:
-        Captioner(d_model=0, dropout=1.0, max_words=0, patience=0, nan="x", batch_size=2.5, n_encoder_layers=-1).fit(
-            [], []
-        )
+        wrong = {"d_model": 0, "dropout": 1.0, "input_dropout": -0.1, "max_words": 0, "patience": 0, "nan": "x"}
+        Captioner(**wrong, batch_size=2.5, n_encoder_layers=-1).fit([], [])
     assert str(problem.value).splitlines() == [
         "d_model is a whole number above zero, however: d_model=0",
         "batch_size is a whole number above zero, however: batch_size=2.5",
         "max_words is a whole number above zero, however: max_words=0",
         "patience is a whole number above zero, however: patience=0",
         "dropout lies in [0, 1), however: dropout=1.0",
+        "input_dropout lies in [0, 1), however: input_dropout=-0.1",
         "n_encoder_layers is a whole number from zero, however: n_encoder_layers=-1",
         'nan is "error" or "impute", however: nan=\'x\'',
     ]
