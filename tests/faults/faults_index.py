@@ -118,6 +118,7 @@ FAULTS_INDEX = [
         ("a clip without the key meets the filter", "values] + [False]", "values] + [True]"),
         ("any condition is enough", "fitting &= meeting[codes]", "fitting = meeting[codes]"),
     ),
+    *_group("learn/parameters.py", _STORE, ("True is a k", " and not isinstance(value, bool)", "")),
     *_group(
         "find/store.py",
         _STORE,
@@ -128,7 +129,6 @@ FAULTS_INDEX = [
             "if kinds.setdefault(key, kind) != kind:",
             "if kinds.setdefault(key, kind) is None:",
         ),
-        ("True is a k", "if isinstance(k, bool) or not", "if not"),
         ("a null is kept", "        if value is None:\n            continue\n", ""),
     ),
     *_group(

@@ -16,7 +16,8 @@ from intermodal.find.filters import Where
 from intermodal.find.hits import Hit
 from intermodal.find.index import ClipIndex
 from intermodal.find.queries import NAME
-from intermodal.find.store import check_ids, check_k, check_metadata, merge_kinds, refuse_known, refuse_unknown
+from intermodal.find.store import check_ids, check_metadata, merge_kinds, refuse_known, refuse_unknown
+from intermodal.learn.parameters import check_count
 
 PIECE = 1000
 """Clips that are embedded and acknowledged at a time."""
@@ -106,7 +107,7 @@ def ask(
     index.check(retriever.fingerprint, retriever.d_embed)
     if (queries is None) == (clips is None):
         raise InputError("either queries ask or clips, however: both or none of them are given")
-    k, side = check_k(k), "queries" if clips is None else "clips"
+    k, side = check_count("k", k), "queries" if clips is None else "clips"
     if rerank is not None and (isinstance(rerank, bool) or rerank < 0):
         raise InputError(f"rerank is a number of candidates, 0 for none, however: {rerank=}")
     asking = queries if clips is None else clips

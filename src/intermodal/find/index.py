@@ -23,9 +23,10 @@ from intermodal.find.hits import Hit, best_of_groups, hits_of
 from intermodal.find.journal import FILE
 from intermodal.find.kept import pack, unpack
 from intermodal.find.nearest import EXACT_BELOW
-from intermodal.find.store import Clip, VectorStore, check_k, check_vectors
+from intermodal.find.store import Clip, VectorStore, check_vectors
 from intermodal.find.store_folder import FolderStore
 from intermodal.find.store_milvus import MilvusStore
+from intermodal.learn.parameters import check_count
 
 FORMAT = 1
 SERVER = "server.json"
@@ -102,8 +103,7 @@ class ClipIndex:
         """
         folder = Path(folder)
         for name, value in (("width", width), ("exact_below", exact_below)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise InputError(f"{name} is a whole number above zero, however: {name}={value!r}")
+            check_count(name, value)
         if folder.exists():
             raise InputError(f'an index is made in a new folder, however: "{folder}" exists')
         about = {"format": FORMAT, "fingerprint": fingerprint, "width": int(width), "holds": holds}
@@ -253,7 +253,7 @@ class ClipIndex:
         Raises:
             InputError: k is below 1, vectors of another width or not finite, a key that no clip has.
         """
-        k, queries = check_k(k), check_vectors(vectors, self.width)
+        k, queries = check_count("k", k), check_vectors(vectors, self.width)
         if group is None:
             return hits_of(self.store.search(queries, k, where))
         self._check_group(group)

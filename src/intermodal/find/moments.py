@@ -32,6 +32,7 @@ from intermodal.find.training import Plan
 from intermodal.find.words import Words, words_of
 from intermodal.learn.feed import to_device
 from intermodal.learn.folder import write_folder
+from intermodal.learn.parameters import check_count, is_count, refuse, wrong_counts, wrong_shares
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.threads import one_thread
 
@@ -265,15 +266,9 @@ class MomentLocalizer(BaseEstimator):
         )
 
     def _check_numbers(self) -> None:
-        wrong = []
-        for name in ("d_model", "n_heads", "n_layers", "max_epochs", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
-        for name in ("dropout", "word_dropout", "validation"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
-                wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+        """Collect everything that is wrong with the parameters, then say it at once."""
+        wrong = wrong_counts(self, ("d_model", "n_heads", "n_layers", "max_epochs", "batch_size"))
+        wrong += wrong_shares(self, ("dropout", "word_dropout", "validation"))
         positive = {"lr": self.lr} | ({} if self.clip == "auto" else {"clip": self.clip})
         for name, value in positive.items():
             if not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
@@ -286,10 +281,9 @@ class MomentLocalizer(BaseEstimator):
                 wrong.append(f"{name} is a number, 0 or more, however: {name}={value!r}")
         if self.line not in (True, False, "auto"):
             wrong.append(f'line is True, False or "auto", however: line={self.line!r}')
-        if self.patience is not None and (not isinstance(self.patience, int | np.integer) or self.patience < 1):
+        if self.patience is not None and not is_count(self.patience):
             wrong.append(f"patience is a whole number above zero or None, however: patience={self.patience!r}")
-        if wrong:
-            raise InputError("\n".join(wrong))
+        refuse(wrong)
 
     # --- answering
 
@@ -318,8 +312,7 @@ class MomentLocalizer(BaseEstimator):
             InputError: something of this cannot be used; the message names the query or the video.
         """
         check_is_fitted(self, "network_")
-        if not isinstance(top, int | np.integer) or top < 1:
-            raise InputError(f"top is a whole number above zero, however: {top=}")
+        top = check_count("top", top)
         batches, lasts = self._prepared(X, queries, videos, fps)
         device = next(self.network_.parameters()).device
         network = copy.deepcopy(self.network_).to(batches.dtype).eval()

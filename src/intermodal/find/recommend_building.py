@@ -6,17 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from intermodal.errors import InputError, did_you_mean
+from intermodal.errors import did_you_mean
 from intermodal.find.recommend_network import Recommending
 from intermodal.find.recommend_users import HISTORY, RATED, REVIEW
 from intermodal.find.sides import Read, Side
 from intermodal.find.tower import Tower
+from intermodal.learn.parameters import is_count, refuse, wrong_counts, wrong_shares
 from intermodal.nn.encoders import KINDS
 
 TOKENS = 64
 """Tokens that `stride="auto"` leaves of a sequence of median length."""
-
-
 COUNTS = ("d_model", "d_embed", "n_heads", "max_history", "max_epochs", "batch_users", "batch_clips", "patience")
 SHARES = ("dropout", "word_dropout", "modality_dropout", "hide", "validation")
 
@@ -27,24 +26,15 @@ def check_numbers(settings: Any) -> None:
     Raises:
         InputError: a parameter is wrong.
     """
-    wrong = []
-    for name in COUNTS:
-        value = getattr(settings, name)
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-            wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
-    for name in SHARES:
-        value = getattr(settings, name)
-        if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
-            wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+    wrong = wrong_counts(settings, COUNTS) + wrong_shares(settings, SHARES)
     if not isinstance(settings.ids, bool):
         wrong.append(f"ids is True or False, however: ids={settings.ids!r}")
     if settings.encoder not in KINDS:
         problem = f'encoder is linear, conv or gru, however: "{settings.encoder}"'
         wrong.append(problem + did_you_mean(str(settings.encoder), KINDS))
-    if settings.stride != "auto" and (not isinstance(settings.stride, int) or settings.stride < 1):
-        wrong.append(f'stride is "auto" or a whole number above zero, however: {settings.stride!r}')
-    if wrong:
-        raise InputError("\n".join(wrong))
+    if settings.stride != "auto" and not is_count(settings.stride):
+        wrong.append(f'stride is "auto" or a whole number above zero, however: stride={settings.stride!r}')
+    refuse(wrong)
 
 
 def strides(wanted: int | Literal["auto"], clips: Read) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from intermodal.errors import InputError
+from intermodal.learn.parameters import check_count
 
 
 class Recommended(NamedTuple):
@@ -52,9 +52,8 @@ def top(scores: np.ndarray, k: int) -> Recommended:
         >>> top(np.array([[0.1, 0.9, 0.9], [0.3, -np.inf, -np.inf]]), 2).rows
         [array([1, 2]), array([0])]
     """
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        raise InputError(f"k is a whole number above zero, however: {k=}")
-    rows = [_best(of, int(k)) for of in scores]
+    k = check_count("k", k)
+    rows = [_best(of, k) for of in scores]
     values = [of[at] for of, at in zip(scores, rows, strict=True)]
     return Recommended(_even(rows), _even(values))
 

@@ -28,6 +28,7 @@ from intermodal.find.shortening import shortened
 from intermodal.find.sides import Read, Side, parts_of
 from intermodal.find.towers_fitting import train_towers
 from intermodal.learn.feed import to_device
+from intermodal.learn.parameters import check_count, is_count, refuse, wrong_counts, wrong_shares
 from intermodal.learn.threads import one_thread
 from intermodal.spec import Spec
 
@@ -198,25 +199,18 @@ class FusionRetriever(BaseEstimator):
 
     def _check_numbers(self) -> None:
         """Collect everything that is wrong with the parameters, then say it at once."""
-        wrong = []
-        for name in ("d_model", "d_embed", "n_heads", "max_epochs", "batch_size", "hard", "top_k", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
-        for name in ("dropout", "word_dropout", "modality_dropout", "validation"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
-                wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+        counts = ("d_model", "d_embed", "n_heads", "max_epochs", "batch_size", "hard", "top_k", "patience")
+        wrong = wrong_counts(self, counts)
+        wrong += wrong_shares(self, ("dropout", "word_dropout", "modality_dropout", "validation"))
         if not isinstance(self.lr, int | float | np.number) or not self.lr > 0:
             wrong.append(f"lr is a number above zero, however: lr={self.lr!r}")
-        if self.stride != "auto" and (not isinstance(self.stride, int | np.integer) or self.stride < 1):
+        if self.stride != "auto" and not is_count(self.stride):
             wrong.append(f'stride is "auto" or a whole number above zero, however: stride={self.stride!r}')
         if self.reranker not in ("auto", True, False):
             wrong.append(f'reranker is "auto", True or False, however: reranker={self.reranker!r}')
         if self.batch_size == 1:
             wrong.append("a batch holds two pairs at least, to tell them apart, however: batch_size=1")
-        if wrong:
-            raise InputError("\n".join(wrong))
+        refuse(wrong)
 
     # --- asking
 
@@ -276,11 +270,10 @@ class FusionRetriever(BaseEstimator):
             `rows` and `scores`, (Q, k) or for queries (N, k), best first.
         """
         self._check_side(side)
-        if not isinstance(k, int | np.integer) or k < 1:
-            raise InputError(f"k is a whole number above zero, however: {k=}")
+        k = check_count("k", k)
         scores = self.embed_queries(queries) @ self.embed_clips(X).T
         scores = scores if side == "clips" else np.ascontiguousarray(scores.T)
-        k = min(int(k), scores.shape[1])
+        k = min(k, scores.shape[1])
         if not self._reranks(side, rerank):
             rows = best_of(scores, k)
             return Ranked(rows, np.take_along_axis(scores, rows, 1))

@@ -184,13 +184,6 @@ def check_vectors(vectors: Any, width: int, names: Sequence[str] | None = None) 
     return array
 
 
-def check_k(k: Any) -> int:
-    """Return k, which is at least 1."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"k is a whole number above zero, however: {k=}")
-    return int(k)
-
-
 def merge_kinds(known: Mapping[str, str], metadata: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> dict[str, str]:
     """Return the kind of every key, those of new clips included.
 

@@ -24,12 +24,12 @@ from intermodal.find.store import (
     as_text,
     check_entries,
     check_ids,
-    check_k,
     check_vectors,
     merge_kinds,
     refuse_known,
     refuse_unknown,
 )
+from intermodal.learn.parameters import check_count
 
 GRAPH = "graph.safetensors"
 _BURIED = 0.3
@@ -172,7 +172,7 @@ class FolderStore:
             where: a filter on the metadata.
             exact: look at every vector, also where there is a graph.
         """
-        k, queries = check_k(k), check_vectors(vectors, self.width)
+        k, queries = check_count("k", k), check_vectors(vectors, self.width)
         with self._guard:
             slots, scores = self._near.search(queries, k, self._wanted(where), exact=exact)
             said = [[self._said[slot] for slot in row] for row in slots.tolist()]

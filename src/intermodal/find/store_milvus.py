@@ -24,13 +24,13 @@ from intermodal.find.store import (
     StoreUnreachableError,
     check_entries,
     check_ids,
-    check_k,
     check_vectors,
     listed,
     merge_kinds,
     refuse_known,
     refuse_unknown,
 )
+from intermodal.learn.parameters import check_count
 
 ATTEMPTS, PAUSE = 5, 0.1
 """How often a server that does not answer is asked; seconds before the second time, then twice as many each time."""
@@ -177,7 +177,7 @@ class MilvusStore:
 
     def search(self, vectors: Any, k: int, where: Where | None = None) -> Found:
         """Return the nearest clips of each query; see `VectorStore`. The server returns at most 16,384."""
-        k, queries, asked = check_k(k), check_vectors(vectors, self.width), conditions(where)
+        k, queries, asked = check_count("k", k), check_vectors(vectors, self.width), conditions(where)
         check_keys(asked, self.kinds([condition.key for condition in asked]))
         if len(queries) == 0:
             return Found([], [], [])

@@ -27,6 +27,7 @@ from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
 from intermodal.learn.loop import Plan, train
 from intermodal.learn.model import FusionModel
+from intermodal.learn.parameters import refuse, wrong_counts, wrong_shares
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.straight import fit_straight
 from intermodal.learn.threads import one_thread
@@ -218,21 +219,13 @@ class _FusionEstimator(BaseEstimator):
 
     def _check_numbers(self) -> None:
         """Collect everything that is wrong with the parameters, then say it at once."""
-        wrong = []
-        for name in ("d_model", "n_heads", "n_members", "max_epochs", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                wrong.append(f"{name} is a whole number above zero, however: {name}={value!r}")
-        for name in ("dropout", "modality_dropout", "validation", "average"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not 0 <= value < 1:
-                wrong.append(f"{name} lies in [0, 1), however: {name}={value!r}")
+        wrong = wrong_counts(self, ("d_model", "n_heads", "n_members", "max_epochs", "patience"))
+        wrong += wrong_shares(self, ("dropout", "modality_dropout", "validation", "average"))
         if self.class_weight is not None and self._numeric_target:
             wrong.append(f"class_weight is for classes, however: a regressor got {self.class_weight!r}")
         if self.nan not in ("error", "impute"):
             wrong.append(f'nan is "error" or "impute", however: nan={self.nan!r}')
-        if wrong:
-            raise InputError("\n".join(wrong))
+        refuse(wrong)
 
     # --- samples
 
