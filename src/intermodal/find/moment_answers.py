@@ -96,7 +96,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     shared = np.minimum(a[:, None, 1], b[None, :, 1]) - np.maximum(a[:, None, 0], b[None, :, 0])
     shared = shared.clip(min=0)
     either = (a[:, 1] - a[:, 0])[:, None] + (b[:, 1] - b[:, 0])[None] - shared
-    return shared / either
+    return np.asarray(shared / either)
 
 
 def ranked(starts: np.ndarray, ends: np.ndarray, total: float, top: int) -> tuple[np.ndarray, np.ndarray]:

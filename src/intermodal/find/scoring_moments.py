@@ -21,6 +21,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from intermodal.errors import InputError
+from intermodal.find.moment_answers import overlap
 from intermodal.learn.stats import Interval, ScoredRows, bootstrap_interval
 
 RECALL_AT = (0.3, 0.5, 0.7)
@@ -98,11 +99,7 @@ def iou(a: Any, b: Any) -> np.ndarray:
         >>> iou([[0, 10], [20, 30]], [[5, 15]]).round(3).tolist()
         [[0.333], [0.0]]
     """
-    a, b = spans_of(a, "a"), spans_of(b, "b")
-    shared = np.minimum(a[:, None, 1], b[None, :, 1]) - np.maximum(a[:, None, 0], b[None, :, 0])
-    shared = shared.clip(min=0)
-    lengths = (a[:, 1] - a[:, 0])[:, None] + (b[:, 1] - b[:, 0])[None]
-    return np.asarray(shared / (lengths - shared))
+    return overlap(spans_of(a, "a"), spans_of(b, "b"))
 
 
 def spans_of(spans: Any, said: str) -> np.ndarray:
@@ -268,10 +265,10 @@ def _ranked(predicted: Any, scores: Any, q: int) -> np.ndarray:
 
 def _figures(windows: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """All figures of one query."""
-    overlap = iou(windows, truth)
-    best = overlap.max(axis=1).tolist()
+    shared = overlap(windows, truth)
+    best = shared.max(axis=1).tolist()
     hit = {f"R{k}@{t}": float(any(b >= t - _ROUNDING for b in best[:k])) for k in (1, 5) for t in RECALL_AT}
-    precision = [_average_precision(overlap.tolist(), t) for t in PRECISION_AT]
+    precision = [_average_precision(shared.tolist(), t) for t in PRECISION_AT]
     return {
         **hit,
         "mIoU": best[0] if best else 0.0,
