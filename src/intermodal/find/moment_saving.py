@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from intermodal.find.text_line import TextLine
 from intermodal.find.words import Words
+from intermodal.learn.folder import parameters_of, part_of
 from intermodal.learn.preprocess import Preprocessor
 
 FORMAT = 1
@@ -20,7 +20,7 @@ def config_of(model: Any) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "class": type(model).__name__,
-        "parameters": {k: _plain(v) for k, v in model.get_params(deep=False).items() if k != "callback"},
+        "parameters": parameters_of(model),
         "modalities": model.preprocessor_.described(),
         "lines": {name: line.described() for name, line in model.lines_.items()},
         "words": None if model.words_ is None else list(model.words_.known),
@@ -46,7 +46,7 @@ def restore(model: Any, config: Mapping[str, Any], tensors: Mapping[str, torch.T
     """Make a new finder with the parameters of the old one fitted as that was."""
     model.preprocessor_ = Preprocessor.restored(config["modalities"], tensors)
     model.lines_ = {
-        name: TextLine.restored(described, _within(tensors, f"line.{i}."))
+        name: TextLine.restored(described, part_of(tensors, f"line.{i}."))
         for i, (name, described) in enumerate(config["lines"].items())
     }
     model.words_ = None if config["words"] is None else Words(config["words"])
@@ -57,13 +57,5 @@ def restore(model: Any, config: Mapping[str, Any], tensors: Mapping[str, torch.T
     model.history_ = config["history"]
     with torch.random.fork_rng(devices=[]):
         network = model._build()
-    network.load_state_dict(_within(tensors, "model."))
+    network.load_state_dict(part_of(tensors, "model."))
     model.network_ = network.eval()
-
-
-def _within(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

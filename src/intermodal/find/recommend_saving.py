@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from intermodal.find.popularity import KnownClips
@@ -13,18 +12,17 @@ from intermodal.find.recommend_building import build
 from intermodal.find.recommend_mixing import Mix
 from intermodal.find.recommend_users import Marks
 from intermodal.find.sides import Side
+from intermodal.learn.folder import parameters_of, part_of
 
 FORMAT = 1
 
 
 def config(model: Any) -> dict[str, Any]:
     """Everything but the numbers, ready for JSON."""
-    parameters = {k: v for k, v in model.get_params(deep=False).items() if k != "callback"}
-    parameters |= {"fusion": str(model.fusion), "clip_fusion": str(model.clip_fusion)}
     return {
         "format": FORMAT,
         "class": type(model).__name__,
-        "parameters": {k: v.item() if isinstance(v, np.generic) else v for k, v in parameters.items()},
+        "parameters": parameters_of(model),
         "clips": model.clip_side_.described(),
         "reviews": None if model.review_side_ is None else model.review_side_.described(),
         "past": model.past_,
@@ -47,19 +45,15 @@ def tensors(model: Any) -> dict[str, torch.Tensor]:
 def restore(model: Any, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Any:
     """Fill a recommender with what `config` and `tensors` hold."""
     model.set_params(**config["parameters"])
-    model.clip_side_ = Side.restored(config["clips"], _part(tensors, "clips."))
+    model.clip_side_ = Side.restored(config["clips"], part_of(tensors, "clips."))
     reviews = config["reviews"]
-    model.review_side_ = None if reviews is None else Side.restored(reviews, _part(tensors, "reviews."))
+    model.review_side_ = None if reviews is None else Side.restored(reviews, part_of(tensors, "reviews."))
     model.past_, model.stride_, model.history_ = config["past"], config["stride"], config["history"]
     model.marks_ = None if config["marks"] is None else Marks(*config["marks"])
     model.mix_ = Mix(*config["mix"])
     model.known_ = KnownClips.restored(dict(tensors))
     with torch.random.fork_rng(devices=[]):
         network = build(model)
-    network.load_state_dict(_part(tensors, "network."))
+    network.load_state_dict(part_of(tensors, "network."))
     model.network_ = network.eval()
     return model
-
-
-def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +15,7 @@ from intermodal.find.both_towers import SIDES, build_towers
 from intermodal.find.embedder import Embedder
 from intermodal.find.meaning import Meaning
 from intermodal.find.sides import Side
-from intermodal.learn.folder import write_folder
-from intermodal.spec import Spec
+from intermodal.learn.folder import parameters_of, part_of, write_folder
 
 FORMAT = 1
 SHAPING = ("fusion", "d_model", "d_embed", "n_heads", "n_layers", "encoder")
@@ -32,7 +30,7 @@ def save(model: Any, folder: Path, *, overwrite: bool = False) -> Path:
 def restore(model: Any, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
     """Give a retriever with the parameters of one that was saved all that it had learned."""
     parts = {
-        part: {k.removeprefix(part + "."): v for k, v in tensors.items() if k.startswith(part + ".")}
+        part: part_of(tensors, f"{part}.")
         for part in ("towers", "reranker", "meaning", *(f"side.{name}" for name in SIDES))
     }
     model.sides_ = {name: Side.restored(config["sides"][name], parts[f"side.{name}"]) for name in SIDES}
@@ -64,12 +62,10 @@ def fingerprint_of(model: Any) -> str:
 
 def config_of(model: Any) -> dict[str, Any]:
     """Everything that makes the model but its numbers, ready for JSON."""
-    left_out = ("callback", "device")
-    parameters = {k: _plain(v) for k, v in model.get_params(deep=False).items() if k not in left_out}
     return {
         "format": FORMAT,
         "class": type(model).__name__,
-        "parameters": parameters,
+        "parameters": parameters_of(model, but=("callback", "device")),
         "sides": {name: model.sides_[name].described() for name in SIDES},
         "stride": model.stride_,
         "share": model.embedder_.share,
@@ -88,12 +84,3 @@ def tensors_of(model: Any) -> dict[str, Tensor]:
     for name in SIDES:
         tensors |= {f"side.{name}.{k}": v for k, v in model.sides_[name].tensors().items()}
     return tensors
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of numpy and specs as JSON has them."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Spec):
-        return str(value)
-    return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value

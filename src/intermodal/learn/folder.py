@@ -6,15 +6,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from intermodal.errors import InputError
+from intermodal.spec import Spec
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -89,6 +91,41 @@ def read_folder(folder: Path, version: int) -> tuple[dict[str, Any], dict[str, T
             raise InputError(f"this version reads models of format {version}, however: {config['format']=}")
         config["class"].lower()  # a text, or this is no model
         return config, load_file(folder / WEIGHTS)
+
+
+def parameters_of(model: Any, *, but: Iterable[str] = ("callback",)) -> dict[str, Any]:
+    """Return the parameters of an estimator, ready for JSON.
+
+    Args:
+        model: whatever has `get_params`.
+        but: names to leave out.
+    """
+    return {name: plain(value) for name, value in model.get_params(deep=False).items() if name not in but}
+
+
+def plain(value: Any) -> Any:
+    """Return a parameter as JSON has it: a number of numpy as Python's, a spec as its text, in a mapping too.
+
+    Example:
+        >>> plain({"queries": Spec.parse("a -> b", ["a", "b"]), 3: np.float64(0.5)})
+        {'queries': 'a -> b', '3': 0.5}
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Spec):
+        return str(value)
+    return {str(k): plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix, by the rest of their names.
+
+    Example:
+        >>> from torch import tensor
+        >>> part_of({"model.bias": tensor(1), "y.mean": tensor(2)}, "model.")
+        {'bias': tensor(1)}
+    """
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 
 from intermodal.errors import InputError
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
-from intermodal.learn.folder import read_folder, whole, write_folder
+from intermodal.learn.folder import parameters_of, part_of, plain, read_folder, whole, write_folder
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.spec import Spec
 
@@ -53,12 +53,10 @@ def load(folder: str | Path) -> Estimator:
 
 
 def _config(model: Estimator) -> dict[str, Any]:
-    parameters = {k: v for k, v in model.get_params(deep=False).items() if k != "callback"}
-    parameters["fusion"] = str(parameters["fusion"])
     config: dict[str, Any] = {
         "format": FORMAT,
         "class": type(model).__name__,
-        "parameters": {k: _plain(v) for k, v in parameters.items()},
+        "parameters": parameters_of(model),
         "spec": str(model.spec_),
         "n_outputs": model.model_.n_outputs,
         "modalities": model.preprocessor_.described(),
@@ -67,7 +65,7 @@ def _config(model: Estimator) -> dict[str, Any]:
     }
     for name in ("n_features_in_", "target_", "stride_"):
         if hasattr(model, name):
-            config[name] = _plain(getattr(model, name))
+            config[name] = plain(getattr(model, name))
     if hasattr(model, "feature_names_in_"):
         config["feature_names_in_"] = [str(n) for n in model.feature_names_in_]
     if isinstance(model, FusionClassifier):
@@ -103,20 +101,10 @@ def _restore(model: Estimator, config: dict[str, Any], tensors: dict[str, torch.
         model.y_mean_, model.y_scale_ = tensors["y.mean"].numpy(), tensors["y.scale"].numpy()
     with torch.random.fork_rng(devices=[]):
         model.model_ = model._build(config["n_outputs"])
-    own = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    model.model_.load_state_dict(own)
+    model.model_.load_state_dict(part_of(tensors, "model."))
     model.model_.eval()
     return model
 
 
 def _text_dtype(classes: np.ndarray) -> str:
     return "object" if classes.dtype.kind == "O" else classes.dtype.str
-
-
-def _plain(value: Any) -> Any:
-    """Numbers and containers of numpy and friends as JSON has them."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    return value
