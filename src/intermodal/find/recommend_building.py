@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from intermodal.errors import did_you_mean
 from intermodal.find.recommend_network import Recommending
 from intermodal.find.recommend_users import HISTORY, RATED, REVIEW
-from intermodal.find.sides import Read, Side
+from intermodal.find.sides import Side
 from intermodal.find.tower import Tower
 from intermodal.learn.parameters import is_count, refuse, wrong_counts, wrong_shares
 from intermodal.nn.encoders import KINDS
 
-TOKENS = 64
-"""Tokens that `stride="auto"` leaves of a sequence of median length."""
 COUNTS = ("d_model", "d_embed", "n_heads", "max_history", "max_epochs", "batch_users", "batch_clips", "patience")
 SHARES = ("dropout", "word_dropout", "modality_dropout", "hide", "validation")
 
@@ -35,26 +31,6 @@ def check_numbers(settings: Any) -> None:
     if settings.stride != "auto" and not is_count(settings.stride):
         wrong.append(f'stride is "auto" or a whole number above zero, however: stride={settings.stride!r}')
     refuse(wrong)
-
-
-def strides(wanted: int | Literal["auto"], clips: Read) -> dict[str, int]:
-    """Name -> neighbouring tokens that become one, for each sequence of numbers.
-
-    Example:
-        >>> from intermodal.data.samples import Samples
-        >>> clips = Side.fit(Samples({"a": np.ones((3, 200, 2)), "b": np.ones((3, 2))})).read(
-        ...     Samples({"a": np.ones((3, 200, 2)), "b": np.ones((3, 2))}))
-        >>> strides("auto", clips)
-        {'a': 3}
-    """
-    found: dict[str, int] = {}
-    samples = None if clips.feed is None else clips.feed.samples
-    for modality in [] if samples is None else map(samples.modality, samples.names):
-        if modality.kind == "sequence":
-            lengths = modality.lengths[modality.present]
-            median = float(np.median(lengths)) if len(lengths) else 1.0
-            found[modality.name] = max(1, round(median / TOKENS)) if wanted == "auto" else int(wanted)
-    return found
 
 
 def build(settings: Any) -> Recommending:

@@ -17,20 +17,20 @@ from sklearn.utils.validation import check_is_fitted
 from intermodal.errors import InputError
 from intermodal.find.likes import read_likes, read_rows
 from intermodal.find.popularity import KnownClips
-from intermodal.find.recommend_building import build, check_numbers, strides
+from intermodal.find.recommend_building import build, check_numbers
 from intermodal.find.recommend_fitting import clip_vectors, fit_network, halve, user_vectors
 from intermodal.find.recommend_mixing import Mix, choose
 from intermodal.find.recommend_network import Recommending
 from intermodal.find.recommend_scores import table
 from intermodal.find.recommend_top import Recommended, leave_out, top
 from intermodal.find.recommend_users import Users, count_users, read_histories, read_reviews, review_side
+from intermodal.find.shortening import stride_of
 from intermodal.find.sides import Read, Side, parts_of
 from intermodal.learn.feed import to_device
 from intermodal.learn.folder import write_folder
 from intermodal.learn.threads import one_thread
 from intermodal.spec import Spec
 
-FORMAT = 1
 OURS, POPULAR, BY_ID, RANDOM = "FusionRecommender", "popularity", "id-only", "random"
 """The rankings that `evaluate` sets beside each other."""
 
@@ -191,7 +191,7 @@ class FusionRecommender(BaseEstimator):
         clips = side.read(given, device)
         users = Users(read_reviews(words, reviews, device), rows, marks_of, n_users)
         self.clip_side_, self.review_side_, self.marks_, self.past_ = side, words, marks, histories is not None
-        self.stride_ = strides(self.stride, clips)
+        self.stride_ = stride_of(self.stride, clips)
         with torch.random.fork_rng(devices=[]), one_thread(device):
             torch.manual_seed(self.seed)
             network = build(self).to(device)

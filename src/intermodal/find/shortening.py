@@ -8,6 +8,7 @@ import numpy as np
 
 from intermodal.find.reranker import CLIP, QUERY
 from intermodal.find.sides import Read
+from intermodal.learn.building import strides
 
 TOKENS = 64
 """Tokens that `stride="auto"` leaves of a sequence of median length."""
@@ -27,21 +28,27 @@ def shortened(wanted: int | str, reads: Mapping[str, Read]) -> dict[str, dict[st
         >>> shortened("auto", {"queries": texts, "clips": texts})
         {'queries': {'query': 1}, 'clips': {'query': 1}, 'reranker': {'query': 1, 'clip': 1}}
     """
-    found = {side: _stride(wanted, read) for side, read in reads.items()}
+    found = {side: stride_of(wanted, read) for side, read in reads.items()}
     paired = {name: _fewer(reads[side], found[side]) for side, name in (("queries", QUERY), ("clips", CLIP))}
     return found | {"reranker": paired}
 
 
-def _stride(wanted: int | str, read: Read) -> dict[str, int]:
-    """Name -> tokens of a sequence that become one; texts keep theirs."""
+def stride_of(wanted: int | str, read: Read) -> dict[str, int]:
+    """Return name -> tokens of a sequence that become one; texts and vectors keep theirs.
+
+    Example:
+        >>> from intermodal.data.samples import Samples
+        >>> from intermodal.learn.feed import Feed
+        >>> clips = Read(Feed(Samples({"a": np.ones((3, 200, 2)), "b": np.ones((3, 2))})), {})
+        >>> stride_of("auto", clips), stride_of(2, clips)
+        ({'a': 3, 'b': 1}, {'a': 2, 'b': 1})
+    """
     found = dict.fromkeys(read.texts, 1)
-    if read.feed is not None:
-        for modality in map(read.feed.samples.modality, read.feed.samples.names):
-            lengths = modality.lengths[modality.present]
-            median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
-            auto = max(1, round(median / TOKENS))
-            found[modality.name] = auto if wanted == "auto" else int(wanted) if modality.kind == "sequence" else 1
-    return found
+    if read.feed is None:
+        return found
+    if wanted == "auto":
+        return found | strides(read.feed.samples, TOKENS)
+    return found | {n: int(wanted) if n in read.feed.sequences else 1 for n in read.feed.samples.names}
 
 
 def _fewer(read: Read, stride: Mapping[str, int]) -> int:

@@ -58,8 +58,8 @@ def build(
     return FusionModel(network, n_outputs, dropout=settings.dropout)
 
 
-def strides(samples: Samples) -> dict[str, int]:
-    """Name -> tokens to join, so that about `TOKENS` remain of a sequence of median length.
+def strides(samples: Samples, left: int = TOKENS) -> dict[str, int]:
+    """Name -> tokens to join, so that about `left` remain of a sequence of median length.
 
     Example:
         >>> strides(Samples({"a": np.zeros((2, 97, 1)), "b": np.zeros((2, 5))}))
@@ -69,7 +69,7 @@ def strides(samples: Samples) -> dict[str, int]:
     for modality in map(samples.modality, samples.names):
         lengths = modality.lengths[modality.present]
         median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
-        found[modality.name] = max(1, round(median / TOKENS))
+        found[modality.name] = max(1, round(median / left))
     return found
 
 
