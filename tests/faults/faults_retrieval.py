@@ -71,6 +71,10 @@ FAULTS_RETRIEVAL = [
             "(stop + 1 - start) * lengths[order[stop]] > most",
             "(stop - start) * lengths[order[stop]] > 2 * most",
         ),
+    ),
+    *_group(
+        "find/queries.py",
+        _PARTS,
         (
             "a missing text has a word",
             "inside = np.arange(longest) < lengths[:, None]",

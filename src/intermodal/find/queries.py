@@ -88,12 +88,23 @@ class Queries:
             assert self._vectors is not None
             x, present = batch(self._vectors, rows, device=device)
             return Asked(x[NAME], present[NAME])
-        picked = [self._numbers[row] for row in rows]
-        longest = max(map(len, picked))
-        tokens = np.zeros((len(picked), longest), dtype=np.int64)
-        inside = np.arange(longest) < np.array([len(p) for p in picked])[:, None]
-        tokens[inside] = np.concatenate(picked)
-        return Asked(torch.from_numpy(tokens).to(device), torch.from_numpy(inside).to(device))
+        return padded([self._numbers[row] for row in rows], device)
+
+
+def padded(numbers: Sequence[np.ndarray | None], device: torch.device | str = "cpu") -> Asked:
+    """Return the word numbers of texts as a batch, padded on the right; None is a text that is missing.
+
+    Example:
+        >>> tokens, present = padded([np.array([3, 1]), None])
+        >>> tokens.tolist(), present.tolist()
+        ([[3, 1], [0, 0]], [[True, True], [False, False]])
+    """
+    lengths = np.array([0 if n is None else len(n) for n in numbers])
+    longest = max(1, int(lengths.max(initial=0)))
+    inside = np.arange(longest) < lengths[:, None]
+    tokens = np.zeros(inside.shape, dtype=np.int64)
+    tokens[inside] = np.concatenate([np.arange(0), *(n for n in numbers if n is not None)])
+    return Asked(torch.from_numpy(tokens).to(device), torch.from_numpy(inside).to(device))
 
 
 def are_texts(asked: Sequence[Any]) -> bool:

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError, did_you_mean
-from intermodal.find.queries import are_texts
+from intermodal.find.queries import are_texts, padded
 from intermodal.find.words import Words
 from intermodal.learn.feed import Feed
 from intermodal.learn.preprocess import Preprocessor, Scaling
@@ -61,7 +60,7 @@ class Read:
         if self.feed is not None:
             x, present = self.feed.batch(rows)
         for name, numbers in self.texts.items():
-            x[name], present[name] = _padded([numbers[row] for row in rows], self.device)
+            x[name], present[name] = padded([numbers[row] for row in rows], self.device)
         return x, present
 
     def _lengths(self) -> np.ndarray:
@@ -247,14 +246,3 @@ def _are_texts(of: Any) -> bool:
     if isinstance(of, list | tuple) and any(item is None for item in of):
         return are_texts([item for item in of if item is not None]) if any(isinstance(i, str) for i in of) else False
     return are_texts(of)
-
-
-def _padded(numbers: list[np.ndarray | None], device: Any) -> tuple[Tensor, Tensor]:
-    lengths = np.array([0 if n is None else len(n) for n in numbers])
-    longest = max(1, int(lengths.max(initial=0)))
-    inside = np.arange(longest) < lengths[:, None]
-    tokens = np.zeros((len(numbers), longest), dtype=np.int64)
-    known = [n for n in numbers if n is not None]
-    if known:
-        tokens[inside] = np.concatenate(known)
-    return torch.from_numpy(tokens).to(device), torch.from_numpy(inside).to(device)
