@@ -15,9 +15,8 @@ import numpy as np
 
 from intermodal.data.modality import Modality
 from intermodal.data.packing import pack as pack_modality
-from intermodal.data.samples import Samples
 from intermodal.errors import InputError
-from intermodal.find.queries import are_texts
+from intermodal.find.sides import parts_of
 
 _NUMBERS, _TEXT, _COLUMNS = "n:", "t:", "c:"
 _CHANGE = 0.01
@@ -35,10 +34,10 @@ def pack(clips: Any) -> list[bytes]:
         >>> unpack(kept)
         {'video': Modality("video": sequence of 3 x 2, 1 of 2 missing), 'text': ['a dog', None]}
     """
-    texts, samples = _parts(clips)
+    parts = parts_of(clips)
+    texts, samples = parts
     numbers = [] if samples is None else [_numbers(samples.modality(name)) for name in samples.names]
-    n = len(samples) if samples is not None else len(next(iter(texts.values())))
-    return [_one(row, numbers, texts) for row in range(n)]
+    return [_one(row, numbers, texts) for row in range(len(parts))]
 
 
 def unpack(kept: Sequence[bytes]) -> dict[str, Any]:
@@ -56,20 +55,6 @@ def unpack(kept: Sequence[bytes]) -> dict[str, Any]:
         columns = [_loaded(clip.get(_COLUMNS + name)) for clip in clips]
         found[name] = _modality(name, [None if i is None else i.astype(np.float32) for i in items], columns)
     return found
-
-
-def _parts(clips: Any) -> tuple[dict[str, list[str | None]], Samples | None]:
-    """The modalities of texts, and the samples of all others."""
-    if not isinstance(clips, Mapping):
-        return {}, Samples.of(clips)
-    texts = {name: list(of) for name, of in clips.items() if _texts(of)}
-    rest = {name: of for name, of in clips.items() if name not in texts}
-    return texts, Samples(rest) if rest or not texts else None
-
-
-def _texts(of: Any) -> bool:
-    items = [i for i in of if i is not None] if isinstance(of, list | tuple) else of
-    return len(items) > 0 and are_texts(items)
 
 
 def _numbers(modality: Modality) -> tuple[Modality, np.ndarray]:
@@ -103,7 +88,7 @@ def _one(row: int, numbers: Sequence[tuple[Modality, np.ndarray]], texts: Mappin
     for name, of in texts.items():
         text = of[row]
         if text is not None:
-            kept[_TEXT + name] = _bytes(str(text))
+            kept[_TEXT + name] = _bytes(text)
     return bytes(save(kept)) if kept else b""
 
 
