@@ -163,7 +163,7 @@ class Examined:
         pasts = [np.arange(0)] * len(rows) if users.histories is None else [users.histories[u] for u in rows]
         self.rows, self.clips = rows, clips
         self.needed = np.unique(np.concatenate([halves.ranked, *pasts]))
-        self.users = Users(users.review, users.histories, users.ratings, len(users)).among(_known(self.needed, liked))
+        self.users = users.among(_known(self.needed, liked))
         self.users = self.users.within(self.needed)
         self.ranked = np.searchsorted(self.needed, halves.ranked)
         self.seen = [np.flatnonzero(np.isin(halves.ranked, past)) for past in pasts]
