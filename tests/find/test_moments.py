@@ -163,7 +163,8 @@ def test_the_same_seed_gives_the_same_model() -> None:
     X, queries, spans = signs(24, 0)
     state = torch.random.get_rng_state()
     one, two, other = (
-        MomentLocalizer(**SIZES, max_epochs=2, seed=seed).fit(X, queries, spans, fps=FPS) for seed in (3, 3, 4)
+        MomentLocalizer(**SIZES, max_epochs=2, line=True, seed=seed).fit(X, queries, spans, fps=FPS)
+        for seed in (3, 3, 4)
     )
     assert torch.equal(state, torch.random.get_rng_state())
     for a, b, c in zip(*(m.network_.state_dict().values() for m in (one, two, other)), strict=True):
@@ -179,15 +180,30 @@ def test_without_absent_queries_nothing_is_said_of_happening() -> None:
     assert 0 <= model.predict(X, queries)[0].happens <= 1
 
 
-def test_a_line_is_drawn_where_texts_are_few_or_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_drawn_where_it_is_wanted_or_better_on_videos_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     X, queries, spans = signs(24, 0)
 
-    def drawn(line: Any) -> list[str]:
-        return list(MomentLocalizer(**SIZES, max_epochs=1, line=line).fit(X, queries, spans, fps=FPS).lines_)
+    def fit(line: Any, **options: Any) -> MomentLocalizer:
+        return MomentLocalizer(**SIZES, max_epochs=1, line=line, **options).fit(X, queries, spans, fps=FPS)
 
-    assert drawn("auto") == drawn(True) == ["video", "audio"] and drawn(False) == []
+    def top(model: MomentLocalizer) -> float:
+        return model.history_[0]["valid"]
+
+    without, drawn = fit(False), fit(True)
+    assert list(without.lines_) == [] and list(drawn.lines_) == ["video", "audio"]
+    assert top(without) != top(drawn)
+    better = max(without, drawn, key=top)
+    chosen = fit("auto")
+    assert (list(chosen.lines_), top(chosen)) == (list(better.lines_), top(better))
+    with torch.no_grad():
+        for a, b in zip(chosen.network_.parameters(), better.network_.parameters(), strict=True):
+            assert torch.equal(a, b)
+    assert list(fit("auto", validation=0.0).lines_) == []  # nothing to judge by
+    monkeypatch.setattr(moments, "top_of", lambda history: -max(line["valid"] for line in history))
+    assert list(fit("auto").lines_) != list(better.lines_)
+    monkeypatch.setattr(moments, "top_of", lambda history: float(len(history)))
     monkeypatch.setattr(moments, "FEW", 20)
-    assert drawn("auto") == []
+    assert list(fit("auto").lines_) == []
 
 
 def test_query_vectors_are_learned_too() -> None:

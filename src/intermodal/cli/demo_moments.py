@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 QUERY = "When does a seven appear?"
 LEVEL, N_LEARNED, N_TESTED, ABSENT = "easy", 1200, 200, 0.2
-SHORT: dict[str, Any] = {"d_model": 32, "n_layers": 1, "max_epochs": 8}
+SHORT: dict[str, Any] = {"d_model": 32, "n_layers": 2, "max_epochs": 10, "line": False}
 """A small network that learns fast: the demo shall end within a minute, not set a record."""
 
 

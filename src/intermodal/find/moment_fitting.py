@@ -85,6 +85,16 @@ def fit_network(
     )
 
 
+def top_of(history: list[dict[str, Any]]) -> float:
+    """Return the best validation of a run; 0 where nothing was held out.
+
+    Example:
+        >>> top_of([{"valid": 0.25}, {"valid": 0.75}, {"valid": 0.5}])
+        0.75
+    """
+    return max((line["valid"] for line in history if line["valid"] is not None), default=0.0)
+
+
 def calibration(network: MomentNetwork, batches: Batches, rows: Rows) -> tuple[float, float]:
     """Return slope and shift that make "it happens" a probability on the rows held out."""
     if not len(rows.held):

@@ -19,14 +19,15 @@ from intermodal.data.samples import Samples
 from intermodal.errors import InputError, did_you_mean
 from intermodal.find.moment_answers import Moments, Timeline, overlap
 from intermodal.find.moment_batches import Batches, blur_of
-from intermodal.find.moment_fitting import AT_ONCE, best, calibration, fit_network, look
+from intermodal.find.moment_fitting import AT_ONCE, best, calibration, fit_network, look, top_of
 from intermodal.find.moment_lines import fit_lines
 from intermodal.find.moment_loss import chance
 from intermodal.find.moment_network import MomentNetwork, Seen
-from intermodal.find.moment_rows import groups_of, parted
+from intermodal.find.moment_rows import Rows, groups_of, parted
 from intermodal.find.moment_saving import config_of, restore, tensors_of
 from intermodal.find.moment_spans import check_texts, says_texts, spans_of, texts_of, videos_of
 from intermodal.find.queries import Queries
+from intermodal.find.text_line import TextLine
 from intermodal.find.timegrid import clip_of, counts, durations, on_grid, rates_of, streams_of
 from intermodal.find.training import Plan
 from intermodal.find.words import Words, words_of
@@ -66,8 +67,9 @@ class MomentLocalizer(BaseEstimator):
         word_dropout: probability that training hides a word, so that an unknown one means something.
         blur: standard deviation, in clips, of where people who mark an edge put it; "auto" is 0 where nearly all edges
             of training lie between two clips, as if marked by the frame, and 1 elsewhere.
-        line: show the network how near each clip comes to what a closed form makes of the text (`TextLine`); "auto"
-            does so where there are fewer than 4,000 queries to learn from, too few for a network to learn their words.
+        line: show the network how near each clip comes to what a closed form makes of the text (`TextLine`). "auto"
+            trains a network with it and one without where there are fewer than 4,000 queries to learn from, too few to
+            learn their words well, and keeps the one that is better on the videos held out.
         borrow: queries borrowed from other videos, as a share of all queries.
         validation: share of the videos to validate and to calibrate on.
         patience: epochs without a better validation before training stops; None never stops early.
@@ -201,18 +203,38 @@ class MomentLocalizer(BaseEstimator):
         self.preprocessor_ = Preprocessor.fit(gridded[np.unique(rows.videos[rows.learn])])
         scaled = self.preprocessor_.apply(gridded)
         texts = [] if words is None else [texts_of(queries)[i] for i in rows.asked]
-        drawn = len(rows.learn) < FEW if self.line == "auto" else self.line
-        self.lines_, directions = fit_lines(
-            texts if drawn else [],
-            scaled,
-            rows.videos,
-            [answer / self.clip_ for answer in rows.answers],
-            rows.learn[rows.sure[rows.learn]],
-            groups=units,
-        )
+        shown = (scaled, counts(lasts, self.clip_), asked)
+        runs = [self._run(drawn, texts, shown, rows, units, device) for drawn in self._tried(texts, rows)]
+        network, batches, self.lines_, self.history_ = max(runs, key=lambda run: top_of(run[-1]))
+        with one_thread(device):
+            self.knows_absent_ = any(len(answer) == 0 for answer in learned)
+            self.calibration_ = calibration(network, batches, rows)
+        self.network_ = network
+        return self
+
+    def _tried(self, texts: list[str], rows: Rows) -> tuple[bool, ...]:
+        """Whether to show the network the line: as told, or where queries are few, both ways, to be judged."""
+        if self.line != "auto" or not texts:
+            return (bool(texts and self.line),)
+        return (False, True) if len(rows.learn) < FEW and len(rows.happening(rows.held)) else (False,)
+
+    def _run(
+        self,
+        drawn: bool,
+        texts: list[str],
+        shown: tuple[Samples, np.ndarray, Queries],
+        rows: Rows,
+        groups: np.ndarray | None,
+        device: torch.device,
+    ) -> tuple[MomentNetwork, Batches, dict[str, TextLine], list[dict[str, Any]]]:
+        """Train a network, with the line or without."""
+        scaled, lengths, asked = shown
+        sure = rows.learn[rows.sure[rows.learn]]
+        answers = [answer / self.clip_ for answer in rows.answers]
+        self.lines_, directions = fit_lines(texts if drawn else [], scaled, rows.videos, answers, sure, groups=groups)
         batches = Batches(
             scaled,
-            counts(lasts, self.clip_),
+            lengths,
             asked,
             rows.videos,
             rows.asked,
@@ -223,7 +245,7 @@ class MomentLocalizer(BaseEstimator):
         with torch.random.fork_rng(devices=[]), one_thread(device):
             torch.manual_seed(self.seed)
             network = self._build().to(device)
-            self.history_ = fit_network(
+            history = fit_network(
                 network,
                 batches,
                 rows,
@@ -233,10 +255,7 @@ class MomentLocalizer(BaseEstimator):
                 plan=self._plan,
                 callback=self.callback,
             )
-            self.knows_absent_ = any(len(answer) == 0 for answer in learned)
-            self.calibration_ = calibration(network, batches, rows)
-        self.network_ = network
-        return self
+        return network, batches, self.lines_, history
 
     def _plan(self, steps: int) -> Plan:
         return Plan(
