@@ -159,7 +159,7 @@ REFUSED = [
     ([""], "a query holds a word, however: ''"),
     (["--like", "CLIPS"], "--like needs the clip that asks: one of --row and --id, however: both or none are there"),
     (["--like", "CLIPS", "--row", "99"], "--row is below the number of clips, 23, however: 99"),
-    (["--like", "CLIPS", "--id", "clip 77"], '--id is that of a clip in "CLIPS", however: "clip 77"; did you mean'),
+    (["--like", "CLIPS", "--id", "clip 77"], '--id is the id of a clip, however: "clip 77"; did you mean'),
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import typer
 
 from intermodal.cli import console, outputs
 from intermodal.cli.options import Force, Json
-from intermodal.errors import InputError, did_you_mean
+from intermodal.cli.picking import row_of
 
 if TYPE_CHECKING:
     from intermodal.data.samples import Samples
@@ -145,16 +145,10 @@ def _videos(path: Path, localizer: Any) -> Samples:
 
 
 def _rows(videos: Samples, row: int | None, name: str | None) -> list[int]:
-    if name is not None:
-        if videos.ids is None:
-            raise InputError(f'--id needs ids in the data, however: there are none; use --row, not --id "{name}"')
-        ids = [str(i) for i in videos.ids]
-        if name not in ids:
-            raise InputError(f'--id is the id of a video, however: "{name}"' + did_you_mean(name, ids[:1000]))
-        return [ids.index(name)]
-    if row is not None and row >= len(videos):
-        raise InputError(f"--row is below the number of videos, {len(videos)}, however: {row}")
-    return list(range(len(videos))) if row is None else [row]
+    if row is None and name is None:
+        return list(range(len(videos)))
+    ids = None if videos.ids is None else [str(i) for i in videos.ids]
+    return [row_of(ids, len(videos), row, name, "video")]
 
 
 def _sure(moments: Any) -> float:

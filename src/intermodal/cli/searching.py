@@ -11,6 +11,7 @@ import typer
 from intermodal.cli import console
 from intermodal.cli.clips import Clips
 from intermodal.cli.options import Json
+from intermodal.cli.picking import row_of
 from intermodal.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,15 +134,8 @@ def _like(
     if (row is None) == (name is None):
         raise InputError("--like needs the clip that asks: one of --row and --id, however: both or none are there")
     ids = clips.ids(None) if name is not None or clips.has_ids else []
-    if name is not None and name not in ids:
-        from intermodal.errors import did_you_mean
-
-        raise InputError(f'--id is that of a clip in "{clips.path}", however: "{name}"{did_you_mean(name, ids[:1000])}')
-    items = clips.items(retriever)
-    at = ids.index(name) if name is not None else int(row or 0)
-    if at >= clips.count():
-        raise InputError(f"--row is below the number of clips, {clips.count()}, however: {row}")
-    (hits,) = ask(index, retriever, clips=taken(items, [at]), k=k + 1, **options)
+    at = row_of(ids, clips.count(), row, name, "clip")
+    (hits,) = ask(index, retriever, clips=taken(clips.items(retriever), [at]), k=k + 1, **options)
     itself = ids[at] if ids else None
     others = [hit for hit in hits if not (index.holds == "clips" and hit.id == itself)]
     return f"Like {itself if itself is not None else f'row {at}'} of {clips.path}", others[:k]
