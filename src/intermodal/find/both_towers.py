@@ -17,6 +17,7 @@ from intermodal.data.samples import Samples
 from intermodal.errors import InputError, did_you_mean
 from intermodal.find.sides import Read, Side
 from intermodal.find.tower import Seen, Tower
+from intermodal.learn.building import n_tokens_of
 from intermodal.learn.feed import Feed
 
 SIDES = ("clips", "queries")
@@ -72,7 +73,6 @@ def build_towers(settings: Any, sides: Mapping[str, Side], stride: Mapping[str, 
         side = sides[name]
         scalings = side.scalings
         sequences = [n for n in side.names if n in side.words or scalings[n].kind == "sequence"]
-        several = max(2, min(4, 8 // len(side.names)))
         towers[name] = Tower(
             fusion.get(name, "self"),
             {n: len(words) for n, words in side.words.items()},
@@ -81,7 +81,7 @@ def build_towers(settings: Any, sides: Mapping[str, Side], stride: Mapping[str, 
             d_embed=settings.d_embed,
             n_heads=settings.n_heads,
             n_layers=settings.n_layers,
-            n_tokens={n: 1 if n in sequences else several for n in side.names},
+            n_tokens=n_tokens_of(side.names, sequences),
             encoder={n: settings.encoder if n in sequences else "linear" for n in side.names},
             stride=stride[name],
             dropout=settings.dropout,

@@ -9,6 +9,7 @@ from intermodal.find.recommend_network import Recommending
 from intermodal.find.recommend_users import HISTORY, RATED, REVIEW
 from intermodal.find.sides import Side
 from intermodal.find.tower import Tower
+from intermodal.learn.building import n_tokens_of
 from intermodal.learn.parameters import is_count, refuse, wrong_counts, wrong_shares
 from intermodal.nn.encoders import KINDS
 
@@ -50,8 +51,7 @@ def _tower(
 ) -> Tower:
     words = {} if side is None else {name: len(of) for name, of in side.words.items()}
     scalings = {} if side is None else side.scalings
-    n = len(words) + len(scalings) + len(more)
-    several = max(2, min(4, 8 // n))
+    names = [*words, *scalings, *more]
     sequences = [*words, *(name for name, s in scalings.items() if s.kind == "sequence")]
     return Tower(
         spec,
@@ -61,10 +61,10 @@ def _tower(
         d_embed=settings.d_embed,
         n_heads=settings.n_heads,
         n_layers=settings.n_layers,
-        n_tokens={name: several for name in scalings if name not in sequences},
+        n_tokens=n_tokens_of(names, [*sequences, *more]),
         encoder={name: "gru" if name in words or name == REVIEW else encoder for name in sequences},
         stride=stride,
         dropout=settings.dropout,
         word_dropout=settings.word_dropout,
-        modality_dropout=settings.modality_dropout if n > 1 else 0.0,
+        modality_dropout=settings.modality_dropout if len(names) > 1 else 0.0,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def build(
         d_model=settings.d_model,
         n_heads=settings.n_heads,
         n_layers=settings.n_layers,
-        n_tokens=_n_tokens(settings.n_tokens, list(scalings), sequences),
+        n_tokens=n_tokens_of(list(scalings), sequences, settings.n_tokens),
         encoder=_encoders(settings.encoder, list(scalings), sequences),
         stride=stride,
         pool=settings.pool,
@@ -73,8 +73,13 @@ def strides(samples: Samples, left: int = TOKENS) -> dict[str, int]:
     return found
 
 
-def _n_tokens(wanted: Any, names: list[str], sequences: list[str]) -> Mapping[str, int]:
-    """Several tokens for a vector, so that asking it is a choice; a sequence keeps its own."""
+def n_tokens_of(names: Sequence[str], sequences: Sequence[str], wanted: Any = "auto") -> Mapping[str, int]:
+    """Return name -> tokens: several for a vector, so that asking it is a choice; a sequence keeps its own.
+
+    Example:
+        >>> n_tokens_of(["title", "video", "size"], ["title", "video"])
+        {'title': 1, 'video': 1, 'size': 2}
+    """
     if isinstance(wanted, Mapping):
         return wanted
     several = max(2, min(4, 8 // len(names))) if wanted == "auto" else wanted
