@@ -118,6 +118,11 @@ FAULTS_INDEX = [
         ("a clip without the key meets the filter", "values] + [False]", "values] + [True]"),
         ("any condition is enough", "fitting &= meeting[codes]", "fitting = meeting[codes]"),
     ),
+    *_group(
+        "find/embedder.py",
+        _ASKING,
+        ("classes take no room", "(0 if self.meaning is None else self.meaning.width)", "0"),
+    ),
     *_group("learn/parameters.py", _STORE, ("True is a k", " and not isinstance(value, bool)", "")),
     *_group(
         "find/store.py",
@@ -190,7 +195,7 @@ FAULTS_INDEX = [
         ),
         (
             "another model fills",
-            "    index.check(retriever.fingerprint, retriever.d_embed)\n    names, n",
+            "    index.check(retriever.fingerprint, retriever.width)\n    names, n",
             "    names, n",
         ),
         (
@@ -225,7 +230,7 @@ FAULTS_INDEX = [
         ),
         ("a failed replacement takes the old index", 'else out.with_name(f".{out.name}.new")', "else out"),
         ("two changes at once", "    if len(changes) > 1:\n", "    if False:\n"),
-        ("deleting asks no model", "        index.check(retriever.fingerprint, retriever.d_embed)\n", ""),
+        ("deleting asks no model", "        index.check(retriever.fingerprint, retriever.width)\n", ""),
     ),
     *_group(
         "cli/clips.py",

@@ -50,6 +50,19 @@ def test_a_text_finds_what_the_retriever_ranks_first(index, retriever):
     assert hits[0][0].metadata == SAID[ranked.rows[0, 0]]
 
 
+def test_a_retriever_of_classes_whose_vectors_are_wider_fills_an_index_too(tmp_path):
+    rng, classes = np.random.default_rng(0), np.arange(53) % 2
+    X, queries = rng.normal(size=(53, 3)) + 3 * classes[:, None], rng.normal(size=(53, 5)) + 3 * classes[:, None]
+    made = FusionRetriever(d_model=8, d_embed=11, n_heads=2, max_epochs=1, reranker=False)
+    made.fit({"video": X}, queries, relevant=(classes, classes))
+    assert made.width == made.embed_clips({"video": X}).shape[1] == made.embed_queries(queries).shape[1] == 11 + 2 + 2
+    with created(tmp_path, made, width=made.width) as index:
+        fill(index, made, {"video": X}, [f"c{i}" for i in range(53)])
+        hits = ask(index, made, queries=queries[:7], k=3)
+    ranked = made.rank(queries[:7], {"video": X}, k=3)
+    assert [[hit.id for hit in row] for row in hits] == [[f"c{i}" for i in row] for row in ranked.rows]
+
+
 def test_without_the_reranker_the_towers_order_stands(index, retriever):
     plain = retriever.rank(MADE.texts[:5], MADE.samples, k=3, rerank=False)
     for rerank in (0, None):

@@ -137,7 +137,7 @@ def _opened(
     _remove(place)
     server = None if store == "folder" else store
     more: dict[str, Any] = {"server": server, "collection": collection, "token": token, "holds": holds}
-    return ClipIndex.create(place, fingerprint=retriever.fingerprint, width=retriever.d_embed, **more)
+    return ClipIndex.create(place, fingerprint=retriever.fingerprint, width=retriever.width, **more)
 
 
 def _change(
@@ -155,7 +155,7 @@ def _change(
 
     ids = clips.ids(id_key)
     if change == "delete":
-        index.check(retriever.fingerprint, retriever.d_embed)
+        index.check(retriever.fingerprint, retriever.width)
         index.delete(ids)
         return len(ids)
     items = clips.items(retriever) if text is None else _every(clips.texts(text), text)

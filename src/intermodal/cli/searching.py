@@ -66,7 +66,7 @@ def search(
         )
     retriever = load_finder(model, "FusionRetriever")
     with ClipIndex.open(folder, token=os.environ.get("INTERMODAL_MILVUS_TOKEN", "")) as index:
-        index.check(retriever.fingerprint, retriever.d_embed)
+        index.check(retriever.fingerprint, retriever.width)
         options: dict[str, Any] = {"where": conditions(index, where or []), "group": group}
         options["rerank"] = None if rerank else 0
         if like is None:

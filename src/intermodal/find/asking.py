@@ -50,7 +50,7 @@ def fill(
         InputError: the index is that of another model, or as `ClipIndex.add`; then nothing is written.
         StoreUnreachableError: a server does not answer; what was written before stays.
     """
-    index.check(retriever.fingerprint, retriever.d_embed)
+    index.check(retriever.fingerprint, retriever.width)
     names, n = check_ids(ids), _count(items)
     if len(names) != n:
         raise InputError(f"there is one id for each, however: {len(names)} ids for {n} of them")
@@ -104,7 +104,7 @@ def ask(
         InputError: the index is that of another model, both or none of queries and clips are given, or as
             `ClipIndex.search`.
     """
-    index.check(retriever.fingerprint, retriever.d_embed)
+    index.check(retriever.fingerprint, retriever.width)
     if (queries is None) == (clips is None):
         raise InputError("either queries ask or clips, however: both or none of them are given")
     k, side = check_count("k", k), "queries" if clips is None else "clips"

@@ -35,6 +35,11 @@ class Embedder:
     meaning: Meaning | None = None
     share: float = 0.0
 
+    @property
+    def width(self) -> int:
+        """E: that of the towers, and beside it that of the line where there is one."""
+        return self.towers.clips.head.out_features + (0 if self.meaning is None else self.meaning.width)
+
     def embed(self, side: str, read: Read, rows: np.ndarray | None = None) -> np.ndarray:
         """Return the vectors (N, E) of a side, or of some of its rows, in float32, of unit length."""
         rows = np.arange(len(read)) if rows is None else rows

@@ -373,6 +373,12 @@ class FusionRetriever(BaseEstimator):
         return fingerprint_of(self)
 
     @property
+    def width(self) -> int:
+        """E, of the vectors of clips and queries: `d_embed`, and two more than there are classes where there are."""
+        check_is_fitted(self, "embedder_")
+        return self.embedder_.width
+
+    @property
     def n_parameters_(self) -> int:
         """Numbers that were learned."""
         check_is_fitted(self, "embedder_")
