@@ -96,8 +96,8 @@ FAULTS_RETRIEVAL = [
         ("all views begin alike", "(torch.arange(N_VIEWS) + 0.5) / N_VIEWS", "torch.full((N_VIEWS,), 0.5)"),
         (
             "words are hidden when asked",
-            "if not self.training or self.word_dropout == 0:",
-            "if self.word_dropout == 0:",
+            "if self.training else words",
+            "if True else words",
         ),
         ("a vector of any length", "F.normalize(vector, dim=-1)", "vector"),
     ),

@@ -52,9 +52,18 @@ class QueryEncoder(nn.Module):
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Read a batch of queries."""
         if self.embed is not None:
-            if self.training and self.word_dropout > 0:
-                hidden = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
-                tokens = tokens.masked_fill(hidden, UNKNOWN)
-            tokens = self.embed(tokens)
+            tokens = self.embed(hide_words(tokens, self.word_dropout) if self.training else tokens)
         read, _ = self.encode(self.dropout(tokens), present, name="query")
         return torch.as_tensor(read)
+
+
+def hide_words(words: Tensor, share: float) -> Tensor:
+    """Return word numbers of which a share, drawn by chance, stand for unknown words: so that one means something.
+
+    Example:
+        >>> hide_words(torch.tensor([[3, 1]]), 0.0), hide_words(torch.tensor([[3, 1]]), 1.0)
+        (tensor([[3, 1]]), tensor([[0, 0]]))
+    """
+    if share == 0:
+        return words
+    return words.masked_fill(torch.rand(words.shape, device=words.device) < share, UNKNOWN)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intermodal.attention import attend_unchecked
-from intermodal.find.words import UNKNOWN
+from intermodal.find.reading import hide_words
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Spec
 
@@ -166,7 +166,4 @@ class Tower(nn.Module):
         return Seen(F.normalize(vector, dim=-1), tokens, keep)
 
     def _hidden(self, words: Tensor) -> Tensor:
-        """The words, some of them hidden in training, so that an unknown one means something."""
-        if not self.training or self.word_dropout == 0:
-            return words
-        return words.masked_fill(torch.rand(words.shape, device=words.device) < self.word_dropout, UNKNOWN)
+        return hide_words(words, self.word_dropout) if self.training else words
