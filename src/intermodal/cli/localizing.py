@@ -131,9 +131,9 @@ def attention_block(moments: Any, query: str) -> dict[str, Any]:
 def _videos(path: Path, localizer: Any) -> Samples:
     """Read videos; a file that holds the frames of a single one, (T, D), is that one."""
     from intermodal.data.npz import open_npz, samples_from_arrays
-    from intermodal.data.reading import read
+    from intermodal.data.reading import existing_file, read
 
-    if path.suffix.lower() != ".npz" or not path.is_file():
+    if existing_file(path).suffix.lower() != ".npz":
         return read(path, labelled=False)
     arrays = open_npz(path)
     streams = [
@@ -141,7 +141,7 @@ def _videos(path: Path, localizer: Any) -> Samples:
     ]
     if streams and all(arrays[stream].ndim == 2 for stream in streams):
         return samples_from_arrays({stream: arrays[stream][None] for stream in streams})
-    return read(path, labelled=False)
+    return samples_from_arrays(arrays)
 
 
 def _rows(videos: Samples, row: int | None, name: str | None) -> list[int]:
