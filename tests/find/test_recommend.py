@@ -460,13 +460,14 @@ def test_nan_ratings_are_clips_that_were_not_rated(by_both: FusionRecommender) -
 
 def test_all_wrong_parameters_are_told_at_once() -> None:
     with pytest.raises(InputError) as told:
-        FusionRecommender(d_model=0, dropout=1.0, ids="yes", max_history=2.5).fit(  # type: ignore[arg-type]
-            {"a": np.eye(3)}, reviews=["a"], liked=[[0]]
-        )
+        wrong: Any = {"d_model": 0, "dropout": 1.0, "ids": "yes", "max_history": 2.5, "lr": 0, "weight_decay": -1}
+        FusionRecommender(**wrong).fit({"a": np.eye(3)}, reviews=["a"], liked=[[0]])
     assert str(told.value).split("\n") == [
         "d_model is a whole number above zero, however: d_model=0",
         "max_history is a whole number above zero, however: max_history=2.5",
         "dropout lies in [0, 1), however: dropout=1.0",
+        "lr is a number above zero, however: lr=0",
+        "weight_decay is a number, 0 or more, however: weight_decay=-1",
         "ids is True or False, however: ids='yes'",
     ]
     for settings, message in (

@@ -306,10 +306,11 @@ WRONG = [
         "groups name one group for each clip, however: len(groups)=2, clips=67",
     ),
     (
-        lambda: fitted(d_model=0, dropout=1.5, reranker="yes", lr=0, stride="x"),
+        lambda: fitted(d_model=0, dropout=1.5, reranker="yes", lr=0, stride="x", weight_decay=-1),
         InputError,
         "d_model is a whole number above zero, however: d_model=0\ndropout lies in [0, 1), however: dropout=1.5\n"
         "lr is a number above zero, however: lr=0\n"
+        "weight_decay is a number, 0 or more, however: weight_decay=-1\n"
         "stride is \"auto\" or a whole number above zero, however: stride='x'\n"
         "reranker is \"auto\", True or False, however: reranker='yes'",
     ),

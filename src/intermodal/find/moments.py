@@ -33,7 +33,7 @@ from intermodal.find.training import Plan
 from intermodal.find.words import Words, words_of
 from intermodal.learn.feed import to_device
 from intermodal.learn.folder import write_folder
-from intermodal.learn.parameters import check_count, is_count, refuse, wrong_counts, wrong_shares
+from intermodal.learn.parameters import check_count, is_count, refuse, wrong_counts, wrong_shares, wrong_sizes
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.threads import one_thread
 
@@ -288,16 +288,9 @@ class MomentLocalizer(BaseEstimator):
         """Collect everything that is wrong with the parameters, then say it at once."""
         wrong = wrong_counts(self, ("d_model", "n_heads", "n_layers", "max_epochs", "batch_size"))
         wrong += wrong_shares(self, ("dropout", "word_dropout", "validation"))
-        positive = {"lr": self.lr} | ({} if self.clip == "auto" else {"clip": self.clip})
-        for name, value in positive.items():
-            if not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
-                wrong.append(f"{name} is a number above zero, however: {name}={value!r}")
-        for name in ("blur", "borrow", "weight_decay"):
-            value = getattr(self, name)
-            if name == "blur" and value == "auto":
-                continue
-            if not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
-                wrong.append(f"{name} is a number, 0 or more, however: {name}={value!r}")
+        wrong += wrong_sizes(self, ["lr"] if self.clip == "auto" else ["lr", "clip"])
+        blur = [] if self.blur == "auto" else ["blur"]
+        wrong += wrong_sizes(self, [*blur, "borrow", "weight_decay"], zero=True)
         if self.line not in (True, False, "auto"):
             wrong.append(f'line is True, False or "auto", however: line={self.line!r}')
         if self.patience is not None and not is_count(self.patience):

@@ -10,7 +10,7 @@ from intermodal.find.recommend_users import HISTORY, RATED, REVIEW
 from intermodal.find.sides import Side
 from intermodal.find.tower import Tower
 from intermodal.learn.building import n_tokens_of
-from intermodal.learn.parameters import is_count, refuse, wrong_counts, wrong_shares
+from intermodal.learn.parameters import is_count, refuse, wrong_counts, wrong_shares, wrong_sizes
 from intermodal.nn.encoders import KINDS
 
 COUNTS = ("d_model", "d_embed", "n_heads", "max_history", "max_epochs", "batch_users", "batch_clips", "patience")
@@ -24,6 +24,7 @@ def check_numbers(settings: Any) -> None:
         InputError: a parameter is wrong.
     """
     wrong = wrong_counts(settings, COUNTS) + wrong_shares(settings, SHARES)
+    wrong += wrong_sizes(settings, ["lr"]) + wrong_sizes(settings, ["weight_decay"], zero=True)
     if not isinstance(settings.ids, bool):
         wrong.append(f"ids is True or False, however: ids={settings.ids!r}")
     if settings.encoder not in KINDS:

@@ -28,7 +28,7 @@ from intermodal.find.shortening import shortened
 from intermodal.find.sides import Read, Side, parts_of
 from intermodal.find.towers_fitting import train_towers
 from intermodal.learn.feed import to_device
-from intermodal.learn.parameters import check_count, is_count, refuse, wrong_counts, wrong_shares
+from intermodal.learn.parameters import check_count, is_count, refuse, wrong_counts, wrong_shares, wrong_sizes
 from intermodal.learn.threads import one_thread
 from intermodal.spec import Spec
 
@@ -202,8 +202,7 @@ class FusionRetriever(BaseEstimator):
         counts = ("d_model", "d_embed", "n_heads", "max_epochs", "batch_size", "hard", "top_k", "patience")
         wrong = wrong_counts(self, counts)
         wrong += wrong_shares(self, ("dropout", "word_dropout", "modality_dropout", "validation"))
-        if not isinstance(self.lr, int | float | np.number) or not self.lr > 0:
-            wrong.append(f"lr is a number above zero, however: lr={self.lr!r}")
+        wrong += wrong_sizes(self, ["lr"]) + wrong_sizes(self, ["weight_decay"], zero=True)
         if self.stride != "auto" and not is_count(self.stride):
             wrong.append(f'stride is "auto" or a whole number above zero, however: stride={self.stride!r}')
         if self.reranker not in ("auto", True, False):

@@ -57,11 +57,26 @@ def wrong_shares(settings: Any, names: Iterable[str]) -> list[str]:
         ['dropout lies in [0, 1), however: dropout=1.0']
     """
     given = {name: getattr(settings, name) for name in names}
-    return [
-        f"{name} lies in [0, 1), however: {name}={value!r}"
+    wrong = {name: value for name, value in given.items() if not _is_number(value) or not 0 <= value < 1}
+    return [f"{name} lies in [0, 1), however: {name}={value!r}" for name, value in wrong.items()]
+
+
+def wrong_sizes(settings: Any, names: Iterable[str], *, zero: bool = False) -> list[str]:
+    """Say which of these attributes are no finite numbers above zero, or with `zero` from zero on.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> wrong_sizes(SimpleNamespace(lr=0, clip=0.5), ["lr", "clip"])
+        ['lr is a number above zero, however: lr=0']
+    """
+    wanted = "a number, 0 or more" if zero else "a number above zero"
+    given = {name: getattr(settings, name) for name in names}
+    wrong = {
+        name: value
         for name, value in given.items()
-        if not isinstance(value, int | float | np.number) or not 0 <= value < 1
-    ]
+        if not _is_number(value) or not 0 <= value < np.inf or (value == 0 and not zero)
+    }
+    return [f"{name} is {wanted}, however: {name}={value!r}" for name, value in wrong.items()]
 
 
 def refuse(wrong: Iterable[str]) -> None:
@@ -73,6 +88,10 @@ def refuse(wrong: Iterable[str]) -> None:
     said = "\n".join(wrong)
     if said:
         raise InputError(said)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
 
 
 def _no_count(name: str, value: Any) -> str:
