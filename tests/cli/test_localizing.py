@@ -99,11 +99,15 @@ def test_a_report_shows_who_was_looked_at_when(typed, localizer, video, tmp_path
     said = typed("localize", localizer, video, "where is the seven", "-o", "why.html")
     assert said.code == 0 and "why.html" in said.err
     page = (tmp_path / "why.html").read_text()
-    assert "Who looked where" in page and 'class="curve"' in page
+    assert "Which word is looked at when" in page and 'class="curve"' in page
     assert typed("localize", localizer, video, "where is the seven", "-o", "why.json", "--json").code == 0
-    block = json.loads((tmp_path / "why.json").read_text())["blocks"][-1]
-    assert block["items"][0]["words"] == ["where", "is", "the", "seven"]
-    assert np.array(block["items"][0]["weights"]).shape == (4, 32)
+    tracks = json.loads((tmp_path / "why.json").read_text())["blocks"][-4:]
+    assert [track["title"] for track in tracks] == ["1. where", "2. is", "3. the", "4. seven"]
+    looks = np.array([track["values"] for track in tracks])
+    [found] = load(localizer).predict({"video": [np.load(video)["video"]]}, ["where is the seven"])
+    np.testing.assert_allclose(looks, found.timeline.attention, atol=1e-6)
+    assert looks.shape == (4, 32) and (looks.sum(0) <= 1 + 1e-6).all()
+    assert tracks[3]["spans"][0]["start"] == pytest.approx(found.spans[0, 0])
 
 
 @pytest.mark.parametrize(

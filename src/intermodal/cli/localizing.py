@@ -77,11 +77,11 @@ def localize(
     if out is not None:
         from intermodal.report.writing import write
 
-        write({**report, "blocks": [*blocks, attention_block(found[0], query)]}, out)
+        write({**report, "blocks": [*blocks, *attention_blocks(found[0])]}, out)
     if not json:
         console.show(report)
         if out is not None:
-            console.note(f'who looked where is in "{out}"')
+            console.note(f'which word is looked at when is in "{out}"')
 
 
 def answer_blocks(moments: Any, video: str | None = None, truth: Any = ()) -> list[dict[str, Any]]:
@@ -118,14 +118,27 @@ def answer_blocks(moments: Any, video: str | None = None, truth: Any = ()) -> li
     ]
 
 
-def attention_block(moments: Any, query: str) -> dict[str, Any]:
-    """Return who was looked at when: each word of the query over the time of the video."""
+def attention_blocks(moments: Any) -> list[dict[str, Any]]:
+    """Return who was looked at when: for each word of the query, how much of every frame's look fell on it."""
     timeline = moments.timeline
-    item = {"id": query, "words": list(timeline.words), "times": _floats(timeline.times)}
-    item["weights"] = _floats(timeline.attention)
-    how = "attention between words and frames"
-    asks = {"query": "query", "context": "video"}
-    return {"kind": "timeline", "title": "Who looked where", "unit": "s", "how": how, **asks, "items": [item]}
+    words = (
+        "Each frame shares its look among the words of the query (first layer, mean over heads); what is left "
+        "falls on nobody. It is where the model looked, which need not be what it used."
+    )
+    best = [{"label": "answer", "start": start, "end": end} for start, end in _floats(moments.spans[:1])]
+    tracks = [
+        {
+            "kind": "track",
+            "title": f"{i}. {word}",
+            "name": f"frames look at “{word}”",
+            "unit": "s",
+            "times": _floats(timeline.times),
+            "values": [min(1.0, float(weight)) for weight in weights],
+            "spans": best,
+        }
+        for i, (word, weights) in enumerate(zip(timeline.words, timeline.attention, strict=True), 1)
+    ]
+    return [{"kind": "text", "title": "Which word is looked at when", "text": words}, *tracks]
 
 
 def _videos(path: Path, localizer: Any) -> Samples:
