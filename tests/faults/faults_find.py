@@ -81,7 +81,7 @@ FAULTS_FIND = [
         ("padding is there", "inside = np.arange(longest) <", "inside = np.arange(longest) <="),
         ("always the first queries", "[self._numbers[row] for row in rows]", "self._numbers[: len(rows)]"),
         ("a mixture passes", "if any(texts) and not all(texts):", "if False:"),
-        ("no text is looked at", "                words.check(text)\n", "                pass\n"),
+        ("no text is looked at", "                    words.check(text)\n", "                    pass\n"),
         ("a matrix is one sequence", "return asked[:, None]", "return asked[None]"),
         ("samples under another name", "return replace(modality, name=NAME)", "return modality.values"),
         ("a column of a table", 'if hasattr(asked, "to_list"):', "if False:"),

@@ -67,8 +67,8 @@ def test_texts_are_told_from_vectors() -> None:
         ([[1.0], "a"], None, "^queries are all texts or all vectors, however: query 0 is .* list$"),
         (TEXTS, None, "^queries are token vectors, as in training, however: they are texts$"),
         (np.ones((2, 3)), WORDS, "^queries are texts, as in training, however: they are of type ndarray$"),
-        (["a seven", ""], WORDS, "^a query holds a word, however: ''$"),
-        (["a seven", "sieben"], WORDS, "^a query holds a word that the model was fitted on, however: "),
+        (["a seven", ""], WORDS, "^query 1: a query holds a word, however: ''$"),
+        (["a seven", "sieben"], WORDS, "^query 1: a query holds a word that the model was fitted on, however: "),
         (Samples({"a": [[1.0]], "b": [[1.0]]}), None, "^queries are samples of one modality, however: it has a, b$"),
     ],
 )

@@ -12,7 +12,6 @@ import numpy as np
 
 from intermodal.errors import InputError
 from intermodal.find.queries import are_texts
-from intermodal.find.words import Words
 
 
 def videos_of(videos: Any, n_queries: int, n_videos: int) -> np.ndarray:
@@ -86,24 +85,6 @@ def says_texts(asked: Any) -> bool:
 def texts_of(asked: Any) -> list[str]:
     """Return the texts as a list."""
     return [str(text) for text in _listed(asked)]
-
-
-def check_texts(asked: Any, words: Words | None) -> None:
-    """Refuse texts that hold no word, or none that training saw, and say which.
-
-    Example:
-        >>> check_texts(["a dog", "?"], Words(["dog"]))
-        Traceback (most recent call last):
-        ...
-        intermodal.errors.InputError: query 1: a query holds a word, however: '?'
-    """
-    if words is None or not says_texts(asked):
-        return
-    for i, text in enumerate(texts_of(asked)):
-        try:
-            words.check(text)
-        except InputError as problem:
-            raise InputError(f"query {i}: {problem}") from None
 
 
 def _listed(asked: Any) -> Any:

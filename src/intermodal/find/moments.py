@@ -25,7 +25,7 @@ from intermodal.find.moment_loss import chance
 from intermodal.find.moment_network import MomentNetwork, Seen
 from intermodal.find.moment_rows import Rows, groups_of, parted
 from intermodal.find.moment_saving import config_of, restore, tensors_of
-from intermodal.find.moment_spans import check_texts, says_texts, spans_of, texts_of, videos_of
+from intermodal.find.moment_spans import says_texts, spans_of, texts_of, videos_of
 from intermodal.find.queries import Queries
 from intermodal.find.text_line import TextLine
 from intermodal.find.timegrid import clip_of, counts, durations, on_grid, rates_of, streams_of
@@ -177,7 +177,6 @@ class MomentLocalizer(BaseEstimator):
         rates = rates_of(fps, streams_of(samples))
         lasts = durations(samples, rates)
         words = Words.fit(texts_of(queries)) if says_texts(queries) else None
-        check_texts(queries, words)
         asked = Queries(queries, words)
         of_video = videos_of(videos, len(asked), len(samples))
         answers = spans_of(spans, of_video, lasts, 1 / max(rates.values()))
@@ -350,7 +349,6 @@ class MomentLocalizer(BaseEstimator):
         streams = streams_of(samples)
         rates = rates_of({n: self.rates_[n] for n in streams if n in self.rates_} if fps is None else fps, streams)
         lasts = durations(samples, rates)
-        check_texts(queries, self.words_)
         asked = Queries(queries, self.words_)
         if asked.width != self.d_query_:
             raise InputError(f"query vectors are of width {self.d_query_} as in training, however: {asked.width}")

@@ -66,8 +66,11 @@ class Queries:
         if are_texts(asked):
             if words is None:
                 raise InputError("queries are token vectors, as in training, however: they are texts")
-            for text in asked:
-                words.check(text)
+            for i, text in enumerate(asked):
+                try:
+                    words.check(text)
+                except InputError as problem:
+                    raise InputError(f"query {i}: {problem}") from None
             self._numbers = [np.array(words.numbers(text), dtype=np.int64) for text in asked]
         else:
             if words is not None:
