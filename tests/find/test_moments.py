@@ -313,7 +313,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"queries": []}, "there is at least one query, however: the list is empty"),
     ({"queries": "a dog"}, "queries are a list, however: one text was given; write ['a dog']"),
     ({"queries": ["a", "?!"]}, "query 1: a query holds a word, however: '?!'"),
-    ({"queries": ["a", 3]}, "queries are all texts or all vectors, however: query 1 is they are of type int"),
+    ({"queries": ["a", 3]}, "queries are all texts or all vectors, however: query 1 is of type int"),
     ({"spans": [(0, 1)]}, "spans has one entry for each query, however: 1 for 2 queries"),
     ({"spans": 3}, "spans are a list, one entry for each query, however: they are of type int"),
     ({"spans": [(0, 1), (2, 1)]}, "a moment starts before it ends, however: query 1 has (2, 1), which is reversed"),

@@ -185,7 +185,7 @@ def test_counts_that_differ_within_a_side_are_said() -> None:
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         Side.fit({"title": ["a", "b"], "video": np.ones((3, 2))})
     with pytest.raises(
-        InputError, match=r"^queries are all texts or all vectors, however: query 1 is they are of type"
+        InputError, match=r"^queries are all texts or all vectors, however: query 1 is of type"
     ):
         Side.fit(["a", 3.0], plain="query")
 

@@ -124,7 +124,9 @@ def are_texts(asked: Sequence[Any]) -> bool:
     texts = [isinstance(a, str) for a in asked]
     if any(texts) and not all(texts):
         odd = next(i for i, text in enumerate(texts) if not text)
-        raise InputError(f"queries are all texts or all vectors, however: query {odd} is {_looks(asked[odd])}")
+        raise InputError(
+            f"queries are all texts or all vectors, however: query {odd} is of type {type(asked[odd]).__name__}"
+        )
     return all(texts)
 
 
