@@ -83,7 +83,7 @@ def test_several_videos_are_listed_by_how_likely_it_happens_there(typed, localiz
     n = sum(has_seven)
     assert 0 < n < 11 and np.mean(has_seven[:n]) > np.mean(has_seven[n:])
     out = typed("localize", localizer, videos, "when does a seven appear").out
-    assert "── The likeliest of 11 videos" in out and f"Video    {told['answers'][0]['video']}" in out
+    assert "── The likeliest 5 of 11 videos" in out and f"Video    {told['answers'][0]['video']}" in out
 
 
 def test_what_does_not_happen_is_said_so(typed, localizer, videos, tested):
@@ -155,3 +155,13 @@ def test_the_demo_asks_about_a_seven_that_is_there(seed):
     [row] = [i for i in range(50) if np.array_equal(frames[i], video)]
     assert 7 in again.digits[row][1:-1] and again.digits[row].count(7) == 1
     np.testing.assert_array_equal(again.spans[row], truth)
+
+
+def test_a_stream_that_is_missing_is_told(typed, tmp_path):
+    made = digit_videos("easy", 41)
+    frames = made.samples.modality("video").values.reshape(41, 32, 64)
+    finder = MomentLocalizer(d_model=16, n_layers=1, max_epochs=1)
+    finder.fit({"video": frames, "sound": frames[:, :, :5]}, made.queries, made.spans, fps=FPS).save(tmp_path / "both")
+    np.savez(tmp_path / "silent.npz", video=frames[:3])
+    said = typed("localize", "both", "silent.npz", made.queries[0], "--row", 0)
+    assert said.code == 0 and said.err.startswith('note: "sound" is not in the data and counts as missing')

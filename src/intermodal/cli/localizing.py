@@ -62,6 +62,9 @@ def localize(
     localizer = load_finder(model, "MomentLocalizer")
     videos = _videos(data, localizer)
     rows = _rows(videos, row, name)
+    for stream in localizer.preprocessor_.scalings:
+        if stream not in videos.names:
+            console.note(f'"{stream}" is not in the data and counts as missing: the answer may be another without it')
     with one_thread():
         found = localizer.predict(videos, [query] * len(rows), videos=rows, fps=fps, top=top)
     order = sorted(range(len(rows)), key=lambda i: (-_sure(found[i]), rows[i]))
@@ -109,6 +112,7 @@ def answer_blocks(moments: Any, video: str | None = None, truth: Any = ()) -> li
         {
             "kind": "track",
             "title": "When it fits",
+            "caption": "The percentage of a span is how likely it meets the moment, by half or more, if there is one.",
             "name": "relevance",
             "unit": "s",
             "times": _floats(timeline.times),
@@ -177,7 +181,7 @@ def _table(names: list[str], found: list[Any]) -> dict[str, Any]:
         for name, moments in list(zip(names, found, strict=True))[:SHOWN]
     ]
     sure = "best score" if found[0].happens is None else "happens"
-    title = f"The likeliest of {len(names)} videos" if len(names) > SHOWN else "All videos, the likeliest first"
+    title = f"The likeliest {SHOWN} of {len(names)} videos" if len(names) > SHOWN else "All videos, the likeliest first"
     return {"kind": "table", "title": title, "columns": ["video", sure, "when (s)"], "rows": rows, "align": "lrr"}
 
 
