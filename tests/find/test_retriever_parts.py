@@ -184,9 +184,7 @@ def test_counts_that_differ_within_a_side_are_said() -> None:
     message = "all modalities have the same number of samples, however: {'title': 2, 'the others': 3}"
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         Side.fit({"title": ["a", "b"], "video": np.ones((3, 2))})
-    with pytest.raises(
-        InputError, match=r"^queries are all texts or all vectors, however: query 1 is of type"
-    ):
+    with pytest.raises(InputError, match=r"^queries are all texts or all vectors, however: query 1 is of type"):
         Side.fit(["a", 3.0], plain="query")
 
 
