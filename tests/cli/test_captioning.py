@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from intermodal.cli.captioning import attention_blocks
 from intermodal.data.reading import read
-from intermodal.find.captioner import Captioner
+from intermodal.find.captioner import Caption, Captioner
 from intermodal.find.loading import load
 
 N = 13
@@ -125,3 +126,11 @@ def test_other_mistakes_are_one_sentence(typed, clips, captioner, model, tmp_pat
     assert said.code == 2
     assert '"video" has 3 columns as in training, however: it has 5' in said.err
     assert typed("caption", captioner, clips, "-o", "out.doc").code == 2
+
+
+def test_of_several_modalities_the_look_within_one_is_shown_as_all_of_it():
+    weights = np.array([[0.1, 0.3], [0.2, 0.0]])
+    made = Caption("a dog", -0.5, ("a", " dog"), True, {"video": weights, "sound": np.array([[0.6], [0.8]])})
+    [block] = attention_blocks(["x"], [made])
+    np.testing.assert_allclose(block["items"][0]["weights"], [[0.25, 0.75], [1.0, 0.0]])
+    assert "30 % of the look fell on video" in block["how"]

@@ -99,16 +99,28 @@ def attention_blocks(names: list[str], captions: list[Caption], fps: float | Non
         captions: with their attention; without it there is no block.
         fps: frames a second; None counts frames.
     """
+    import numpy as np
+
     sequences: dict[str, list[dict[str, Any]]] = {}
+    shared: dict[str, list[float]] = {}
     for name, caption in zip(names, captions, strict=True):
         for modality, weights in (caption.attention or {}).items():
             if weights.shape[1] > 1 and len(weights):
                 spans = [[k / (fps or 1), (k + 1) / (fps or 1)] for k in range(weights.shape[1])]
                 item = {"id": f"{name}: {caption.text}", "words": list(caption.words), "times": spans}
-                sequences.setdefault(modality, []).append({**item, "weights": weights.tolist()})
-    asks = {"kind": "timeline", "unit": "frame" if fps is None else "s", "how": HOW, "query": "caption"}
+                mass = weights.sum(1, keepdims=True)
+                shared.setdefault(modality, []).extend(mass[:, 0].tolist())
+                within = weights / np.where(mass > 0, mass, 1.0)  # or an even share would not be one over the frames
+                sequences.setdefault(modality, []).append({**item, "weights": within.tolist()})
+    asks = {"kind": "timeline", "unit": "frame" if fps is None else "s", "query": "caption"}
     return [
-        {**asks, "title": f"Where each word looked in {modality}", "context": modality, "items": items}
+        {
+            **asks,
+            "title": f"Where each word looked in {modality}",
+            "how": f"{HOW}; {100 * np.mean(shared[modality]):.0f} % of the look fell on {modality}, shown here as all",
+            "context": modality,
+            "items": items,
+        }
         for modality, items in sequences.items()
     ]
 
