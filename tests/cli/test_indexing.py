@@ -220,9 +220,10 @@ def test_an_index_that_is_being_written_is_refused_in_a_sentence(typed, model, m
         said = typed("index", model, "clips.parquet", "-o", made, "--update", "--id", "id")
         assert said.code == 2
         said = typed("index", model, "clips.parquet", "-o", made, "--add", "--id", "caption")
-        assert (said.code, said.err) == (
-            2, f'error: an index has one writer at a time, however: another process writes to "{made}"\n'
-        )  # fmt: skip
+        one = (
+            f'error: an index has one writer at a time, however: another writes to "{made}", in this process or another'
+        )
+        assert (said.code, said.err) == (2, f"{one}; close it first\n")
 
 
 def test_a_command_that_is_killed_loses_nothing_it_had_written(model, tmp_path):

@@ -387,3 +387,14 @@ def test_no_warning_comes_of_a_modality_that_no_candidate_has():
         warnings.simplefilter("error")
         kept = pack({"video": [np.ones((2, 3)), None], "audio": [None, np.ones((1, 2))]})
         assert set(unpack(kept[:1])) == {"video"}
+
+
+def test_a_closed_index_is_not_called_damaged(tmp_path):
+    with ClipIndex.create(tmp_path / "i", fingerprint="m", width=2) as index:
+        index.add(["a"], [[1.0, 0.0]])
+    with pytest.raises(
+        InputError, match=r'^an index is open, however: ".*" was closed; ClipIndex.open opens it again$'
+    ):
+        index.add(["b"], [[0.0, 1.0]])
+    with ClipIndex.open(tmp_path / "i") as again:
+        assert len(again) == 1

@@ -237,7 +237,8 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(small):
     assert second.count() == N
     with pytest.raises(InputError) as problem:
         second.add(["other"], vectors(1))
-    assert str(problem.value) == (f'an index has one writer at a time, however: another process writes to "{small}"')
+    one = f'an index has one writer at a time, however: another writes to "{small}", in this process or another'
+    assert str(problem.value) == f"{one}; close it first"
     with pytest.raises(InputError, match="one writer at a time"):
         second.delete(["c1"])
     second.refresh()

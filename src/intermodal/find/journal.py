@@ -167,7 +167,8 @@ class Journal:
             lock.close()
             if "locked" in str(problem):
                 raise InputError(
-                    f'an index has one writer at a time, however: another process writes to "{self.folder}"'
+                    f'an index has one writer at a time, however: another writes to "{self.folder}", in this process '
+                    "or another; close it first"
                 ) from None
             raise IntermodalError(f'an index is written in its folder, however: "{self.folder}" {problem}') from None
         self._lock = lock
@@ -277,6 +278,11 @@ class Journal:
             yield
         except (InputError, IntermodalError):
             raise
+        except sqlite3.ProgrammingError as problem:
+            if "closed" not in str(problem):
+                raise self._damaged(str(problem)) from None
+            said = f'an index is open, however: "{self.folder}" was closed; ClipIndex.open opens it again'
+            raise InputError(said) from None
         except sqlite3.OperationalError as problem:
             if any(word in str(problem) for word in _MACHINE):
                 said = f'an index can be read and written, however: "{self.folder}": {problem}'
