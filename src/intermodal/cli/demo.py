@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from intermodal.cli import console, demo_moments, inspecting
-from intermodal.cli.demo_files import DemoFiles, write_digits
+from intermodal.cli.demo_files import DemoFiles, write_digits, write_video
 from intermodal.cli.fitting import facts_of, fit_model, summary
 from intermodal.cli.learning import learning_rows
 from intermodal.cli.options import Json, Seed
@@ -206,7 +206,7 @@ class _Tour:
         localizer = demo_moments.fit_localizer(self.seed)
         localizer.save(self.files.moments, overwrite=True)
         self.found["found"], blocks, video = demo_moments.ask(localizer, self.seed)
-        demo_moments.write_video(video, self.files.video)
+        write_video(video, self.files.video)
         self._tell("6. When does a seven appear?", demo_moments.in_words(self.found["found"]), blocks)
 
     def leave(self) -> None:

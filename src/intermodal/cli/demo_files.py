@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intermodal.errors import InputError
 
@@ -83,9 +85,24 @@ def write_digits(samples: Samples, path: Path) -> None:
         numbers = pa.array(np.ascontiguousarray(modality.values).reshape(-1))
         columns[name] = pa.FixedSizeListArray.from_arrays(numbers, modality.width)
     table = pa.table({**columns, "y": samples.y, "split": samples.split})
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with beside(path) as part:
+        pyarrow.parquet.write_table(table, part, compression="zstd")
+
+
+def write_video(arrays: dict[str, Any], path: Path) -> None:
+    """Write the frames of one video to an npz, beside its place and renamed."""
+    import numpy as np
+
+    with beside(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Give a place beside a file to write to; when the body ends well it becomes the file, else it is gone."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        pyarrow.parquet.write_table(table, beside, compression="zstd")
-        os.replace(beside, path)
+        yield part
+        os.replace(part, path)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.cli import console
@@ -65,19 +63,6 @@ def in_words(found: dict[str, Any]) -> str:
         f"{N_TESTED} videos by other writers, it tells in {told:.0f} % whether the digit comes at all; where it does, "
         f"the first answer overlaps the right moment by half or more in {right:.0f} % ({low:.0f} to {high:.0f})."
     )
-
-
-def write_video(arrays: dict[str, Any], path: Path) -> None:
-    """Write the frames of one video, beside its place and renamed."""
-    import numpy as np
-
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _with_a_seven(seed: int) -> tuple[np.ndarray, np.ndarray]:

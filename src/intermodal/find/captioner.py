@@ -26,7 +26,7 @@ from intermodal.find.tokenizer import CaptionTokenizer
 from intermodal.find.training import Plan, train
 from intermodal.find.words import words_of
 from intermodal.learn.feed import Feed, to_device
-from intermodal.learn.folder import write_folder
+from intermodal.learn.folder import parameters_of, part_of, write_folder
 from intermodal.learn.holding import hold_out
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.threads import one_thread
@@ -422,12 +422,10 @@ class Captioner(BaseEstimator):
             InputError: the folder exists and `overwrite` is False.
         """
         check_is_fitted(self, "network_")
-        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in ("callback", "tokenizer")}
-        parameters["fusion"] = str(parameters["fusion"])
         config = {
             "format": FORMAT,
             "class": "Captioner",
-            "parameters": {k: v.item() if isinstance(v, np.generic) else v for k, v in parameters.items()},
+            "parameters": parameters_of(self, but=("callback", "tokenizer")),
             "tokenizer": self.tokenizer if isinstance(self.tokenizer, str) else None,
             "modalities": self.preprocessor_.described(),
             "max_words": self.max_words_,
@@ -450,8 +448,7 @@ class Captioner(BaseEstimator):
         model.history_ = config["history"]
         with torch.random.fork_rng(devices=[]):
             model.network_ = model._build()
-        own = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        model.network_.load_state_dict(own)
+        model.network_.load_state_dict(part_of(tensors, "model."))
         model.network_.eval()
         return model
 
