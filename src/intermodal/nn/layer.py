@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from intermodal.attention import attend_unchecked, mass_unchecked
 from intermodal.errors import InputError
 from intermodal.nn.attention import Attention
+from intermodal.nn.dropping import Dropout
 from intermodal.nn.fused import Weights
 from intermodal.spec import Edge
 
@@ -69,9 +70,9 @@ class FusionLayer(nn.Module):
         self.norm_ask = nn.LayerNorm(d_model) if self.edges else nn.Identity()
         self.norm_feed = nn.LayerNorm(d_model)
         self.feed = nn.Sequential(
-            nn.Linear(d_model, d_hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(d_hidden, d_model)
+            nn.Linear(d_model, d_hidden), nn.GELU(), Dropout(dropout), nn.Linear(d_hidden, d_model)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, x: Tensor, present: Tensor | None, places: Places, *, need_weights: bool | Literal["mass"] = False
