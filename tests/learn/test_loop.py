@@ -225,6 +225,21 @@ def test_the_same_seed_trains_the_same_and_another_does_not() -> None:
     assert not same(weights(one.model), weights(other.model), atol=1e-6)
 
 
+def test_dropout_in_training_draws_from_the_seed_of_the_plan_alone() -> None:
+    def dropping(torch_seed: int, **plan: Any) -> list[Tensor]:
+        task = Task()
+        task.model.dropout.p = 0.5
+        torch.manual_seed(torch_seed)
+        task.train(held=NOBODY, **plan)
+        assert task.model.dropout.source is None
+        return weights(task.model)
+
+    plain = Task()
+    plain.train(held=NOBODY)
+    assert same(dropping(1), dropping(2))
+    assert not same(dropping(1), weights(plain.model), atol=1e-4)
+
+
 def test_the_line_is_never_trained_and_the_model_ends_in_eval() -> None:
     task = Task()
     task.model.coef += 1.0

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel
+from intermodal.nn.dropping import Noise, dropping_by
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (B, K, O), target (B, ...) -> (B, K)
 
@@ -32,7 +33,7 @@ class Plan:
         lr: peak learning rate of AdamW, reached after one epoch and then held.
         weight_decay: of AdamW, on matrices only.
         average: decay of the running mean of the weights, the ones that are validated and kept.
-        seed: of the order of the samples.
+        seed: of the order of the samples, and of what dropout drops.
     """
 
     max_epochs: int
@@ -80,6 +81,7 @@ def train(
     optimizer = torch.optim.AdamW(decay_groups(model, plan.weight_decay), lr=plan.lr, fused=True)
     average = copy.deepcopy(model).requires_grad_(False).eval()
     moving: tuple[list[Tensor], list[Tensor]] = (list(average.parameters()), list(model.parameters()))
+    noise = Noise(plan.seed, target.device)
     steps_per_epoch = max(1, -(-len(rows) // plan.batch_size))
     history: list[dict[str, Any]] = []
     best, best_state, best_epoch, step, started = float("inf"), None, 0, 0, time.perf_counter()
@@ -92,13 +94,14 @@ def train(
     for epoch in range(1, plan.max_epochs + 1):
         model.train()
         total = torch.zeros((), dtype=torch.float64)
-        for picked in feed.epoch(rows, plan.batch_size, rng):
-            step += 1
-            for group in optimizer.param_groups:
-                group["lr"] = plan.lr * min(1.0, step / steps_per_epoch)
-            total += _step(model, optimizer, feed, picked, target, weight, start, loss)
-            with torch.no_grad():
-                torch._foreach_lerp_(*moving, 1 - min(plan.average, step / (step + 9)))
+        with dropping_by(model, noise):
+            for picked in feed.epoch(rows, plan.batch_size, rng):
+                step += 1
+                for group in optimizer.param_groups:
+                    group["lr"] = plan.lr * min(1.0, step / steps_per_epoch)
+                total += _step(model, optimizer, feed, picked, target, weight, start, loss)
+                with torch.no_grad():
+                    torch._foreach_lerp_(*moving, 1 - min(plan.average, step / (step + 9)))
         line: dict[str, Any] = {"epoch": epoch, "train_loss": float(total) / float(weight[rows].sum())}
         line["valid_loss"] = held() if len(valid_rows) else None
         line["seconds"] = time.perf_counter() - started

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intermodal.nn.blank import blank
+from intermodal.nn.dropping import Dropout
 from intermodal.nn.fused import Fused, mean_present
 from intermodal.nn.network import FusionNetwork
 
@@ -48,7 +49,7 @@ class FusionModel(nn.Module):
         self.network = network
         members, d = network.n_members, network.d_pooled
         self.hidden = nn.Linear(d, d)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.weight = nn.Parameter(torch.empty(members, d, n_outputs))
         self.bias = nn.Parameter(torch.zeros(members, n_outputs))
         nn.init.uniform_(self.weight, -0.1 * d**-0.5, 0.1 * d**-0.5)
