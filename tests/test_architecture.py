@@ -16,7 +16,8 @@ TABULAR = {"pandas", "polars"}  # only where the user brings one of their frames
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "spec": ({"errors"}, set()),
-    "attention": ({"errors"}, {"torch"}),
+    "kernel": (set(), {"torch"}),
+    "attention": ({"errors", "kernel"}, {"torch"}),
     "nn": ({"errors", "spec", "attention"}, {"torch"}),
     "data": ({"errors"}, {"numpy", "pyarrow", "torch", *TABULAR}),
     "encode": ({"errors", "data"}, {"numpy", "torch", "tokenizers", "PIL", "soundfile", "av"}),

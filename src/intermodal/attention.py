@@ -2,14 +2,15 @@
 
 Shapes: B batch, H heads, Q queries, K keys, D width of a head, E width of a value head.
 
-One meaning, two paths: without weights the fused kernel runs and no (Q, K) tensor is built; with weights the
-arithmetic is written out. Between the two stands the mass: what the weights sum to over parts of the keys, from the
-fused kernel too. `keep` is True where attention may look.
+One meaning, three paths: without weights the fused kernel runs and no (Q, K) tensor is built; where the tokens are few,
+the package's own, compiled for that; with weights the arithmetic is written out. Between them stands the mass: what the
+weights sum to over parts of the keys, from the fused kernel too. `keep` is True where attention may look.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intermodal.errors import InputError, MaskError, ShapeError
+from intermodal.kernel import few
 
 SHORT = 32
 """Keys up to which the explicit path puts them before the queries."""
@@ -155,10 +157,12 @@ def attend_unchecked(
     Shape, Args, Returns: as `attend`, with equal heads and `keep` of four axes.
     """
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    if not need_weights and dropout == 0 and v.shape[-1] == q.shape[-1] and few.serves(q, k, v, keep):
+        return Attended(few.attend(q, k, v, keep, scale, _plainly(keep, scale)), None)
     # Dropout draws its own numbers in each kernel: one path for both, or weights would change the output. And where
     # the keys are few, the scores are no larger than the queries, and written out they are quicker on a CPU.
-    few = k.shape[2] <= max(q.shape[3], FEWEST) and q.device.type == "cpu"
-    if need_weights or dropout > 0 or few or 0 in q.shape:
+    short = k.shape[2] <= max(q.shape[3], FEWEST) and q.device.type == "cpu"
+    if need_weights or dropout > 0 or short or 0 in q.shape:
         return _explicit(q, k, v, keep, scale, dropout, need_weights)
     return Attended(_fused(q, k, v, keep, scale), None)
 
@@ -236,6 +240,11 @@ def _explicit(
         used = F.dropout(weights, dropout) if dropout > 0 else weights
         output = (used @ v.to(dtype)).to(v.dtype)
     return Attended(output, weights if need_weights else None)
+
+
+def _plainly(keep: Tensor | None, scale: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The explicit path as a function of queries, keys and values alone."""
+    return lambda q, k, v: _explicit(q, k, v, keep, scale, 0.0, False).output
 
 
 def _in_full(x: Tensor) -> torch.autocast:

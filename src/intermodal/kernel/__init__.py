@@ -1,0 +1,1 @@
+"""Ways of computing attention that are quicker where they serve, and mean the same."""
