@@ -43,7 +43,7 @@ ATTENTION = [
         ("softmax over the queries", "scores.softmax(axis)", "scores.softmax(-3 - axis)"),
         ("weights after dropout", "Attended(output, weights if need_weights", "Attended(output, used if need_weights"),
         ("dropout without scaling", "F.dropout(weights, dropout) if", "F.dropout(weights, dropout) * (1 - dropout) if"),
-        ("dropout only with weights", "need_weights or dropout > 0 or few", "need_weights or few"),
+        ("dropout only with weights", "need_weights or dropout > 0 or short", "need_weights or short"),
         ("empty rows keep what they saw (fused)", "return output * some", "return output"),
         (
             "empty rows keep what they saw (explicit)",
