@@ -41,7 +41,8 @@ def picture(kept: dict[str, Any]) -> str:
     panels = {"Forward": kept["forward"]["found"], "Training step": kept["step"]["found"]}
     rows = len(panels["Forward"])
     width, height = LEFT + 2 * PANEL + GAP + SIDE, TOP + rows * ROW + 58
-    most = max(each[FLOOR][1] for found in panels.values() for row in found for each in row["ways"].values())
+    drawn = [row["ways"][name][FLOOR][1] for found in panels.values() for row in found for name in row["ways"]]
+    ends = min(0.85, 0.9 * min(drawn)), 1.12 * max(drawn)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'role="img" aria-labelledby="t d">',
@@ -57,7 +58,7 @@ def picture(kept: dict[str, Any]) -> str:
         parts.append(text(LEFT - 14, y + ROW / 2 + 4, str(Shape(*row["shape"])), "ink end"))
     parts.append(text(LEFT - 14, TOP - 12, "tokens, batch, width, heads", "soft end"))
     for i, (title, found) in enumerate(panels.items()):
-        parts += _panel(title, found, LEFT + i * (PANEL + GAP), most)
+        parts += _panel(title, found, LEFT + i * (PANEL + GAP), ends)
     parts.append(
         text(width / 2 + LEFT / 2, height - 12, "times the floor, log axis; further left is faster", "soft middle")
     )
@@ -77,14 +78,14 @@ def described(panels: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def place(value: float, most: float) -> float:
-    """Where a ratio stands in a panel, in pixels: 1 a little inside its left edge."""
-    low, high = math.log(0.85), math.log(most * 1.12)
+def place(value: float, ends: tuple[float, float]) -> float:
+    """Where a ratio stands in a panel whose edges are `ends`, in pixels."""
+    low, high = map(math.log, ends)
     return PANEL * (math.log(value) - low) / (high - low)
 
 
-def ticks(most: float) -> list[int]:
-    return [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t <= most * 1.1]
+def ticks(ends: tuple[float, float]) -> list[int]:
+    return [t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < ends[1]]
 
 
 def text(x: float, y: float, words: str, look: str) -> str:
@@ -121,11 +122,11 @@ def _legend(panels: dict[str, Any]) -> list[str]:
     return parts
 
 
-def _panel(title: str, found: Sequence[Any], left: float, most: float) -> list[str]:
+def _panel(title: str, found: Sequence[Any], left: float, ends: tuple[float, float]) -> list[str]:
     bottom = TOP + len(found) * ROW
-    parts = [text(left + place(1, most), TOP - 12, title, "ink head")]
-    for tick in ticks(most):
-        x = left + place(tick, most)
+    parts = [text(left + place(1, ends), TOP - 12, title, "ink head")]
+    for tick in ticks(ends):
+        x = left + place(tick, ends)
         look = "floor" if tick == 1 else "grid"
         parts.append(f'<path class="{look}" d="M{x:.1f} {TOP}V{bottom}"/>')
         parts.append(text(round(x, 1), bottom + 17, str(tick), "soft middle"))
@@ -135,5 +136,5 @@ def _panel(title: str, found: Sequence[Any], left: float, most: float) -> list[s
             if name in row["ways"]:
                 value = row["ways"][name][FLOOR][1]
                 what = f"{NAMES[name]}: {value:.2f} times the floor"
-                parts.append(mark(name, left + place(value, most), y + LANES[name], what))
+                parts.append(mark(name, left + place(value, ends), y + LANES[name], what))
     return parts

@@ -134,10 +134,20 @@ def test_ours_stands_at_its_ratio_to_the_floor_in_words_and_in_the_picture() -> 
     assert "3, 5, 14, 2: ours 8.0, nn.MultiheadAttention 64.0" in drawn.find(f"{space}desc").text
     said = [t.text for t in drawn.iter(f"{space}title")]
     assert said.count("ours: 8.00 times the floor") == 2  # forward and step
-    assert speed_picture.place(2, 64) - speed_picture.place(1, 64) == pytest.approx(
-        speed_picture.place(64, 64) - speed_picture.place(32, 64)
-    )
-    assert 0 < speed_picture.place(1, 64) < speed_picture.place(64, 64) < speed_picture.PANEL
+
+
+def test_doublings_are_equally_long_from_edge_to_edge() -> None:
+    places = [speed_picture.place(2**i, (1, 8)) for i in range(4)]
+    assert places == pytest.approx([speed_picture.PANEL * i / 3 for i in range(4)])
+
+
+def test_a_way_below_the_floor_stands_in_the_panel() -> None:
+    kept = _kept("module")
+    for row in kept["forward"]["found"]:
+        row["ways"]["ours"]["floor"] = [0.4, 0.4, 0.4]
+    drawn = ET.fromstring(speed_picture.picture(kept))
+    ours = [float(c.get("cx")) for c in drawn.iter() if c.get("class") == "ours"][1:3]  # the first is the legend's
+    assert all(x > speed_picture.LEFT for x in ours)
 
 
 def test_what_is_kept_has_five_digits_and_a_line_for_each_part() -> None:
