@@ -117,6 +117,7 @@ def ways(shape: Shape, *, compiled: bool = False) -> dict[str, Way]:
         HAND: Way(hand, hand),
     }
     if compiled:
+        torch.compiler.reset()  # after eight sizes of one function it would give up and run it as it is
         found[COMPILED] = Way(torch.compile(twin, dynamic=False), twin)
     if XAttention is not None:
         found[X] = _x_transformers(source)
