@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 HEAVY = ("torch", "sklearn", "scipy", "pyarrow", "numpy", "pandas", "rich")
@@ -20,6 +21,29 @@ def test_help_loads_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr.strip() == "[] 0"
     assert "intermodal" in done.stdout
+
+
+def loaded_by(program: str, *modules: str) -> str:
+    program = f"import sys\n{program}\nprint([n for n in {modules} if n in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr.strip()
+
+
+def test_the_package_loads_nothing_heavy():
+    assert loaded_by("import intermodal", *HEAVY, "typer", "safetensors", "networkx") == "[]"
+
+
+@pytest.mark.parametrize("out", [[], ["--json"], ["-o", "out.json"]])
+def test_a_prediction_loads_torch_and_nothing_else_heavy(films, model, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with np.load(films) as held:
+        np.savez("one.npz", **{name: held[name][:1] for name in held.files})
+    words = ["predict", str(model), "one.npz", *out]
+    idle = ("sklearn", "scipy", "pandas", "pyarrow", "networkx", "sympy", "rich", "matplotlib", "torch._dynamo")
+    ours = ("learn.estimators", "learn.loop", "explain", "find", "report.html")
+    program = f"from intermodal.cli import main\nassert main({words}) == 0\nassert 'torch' in sys.modules"
+    assert loaded_by(program, *idle, *(f"intermodal.{name}" for name in ours)) == "[]"
 
 
 def test_help_names_every_command(typed):
@@ -83,8 +107,6 @@ def test_a_slip_in_the_options_is_one_sentence(typed, words, sentence):
 
 
 def test_a_terminal_without_unicode_gets_the_ascii_form(started, tmp_path, monkeypatch):
-    import numpy as np
-
     np.savez(tmp_path / "d.npz", a=np.random.default_rng(0).normal(size=(9, 2)), y=np.arange(9) % 2)
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     done = started("inspect", tmp_path / "d.npz")

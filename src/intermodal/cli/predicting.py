@@ -37,10 +37,10 @@ def predict(
       0  good                  0.032             0.968
       1  bad                   0.881             0.119
     """
-    from intermodal.learn.saving import load
+    from intermodal.learn.predicting import load_predictor
 
     outputs.check_file(out, outputs.TABLES, force=force)
-    fitted = load(model)
+    fitted = load_predictor(model)
     columns = predictions(fitted, read_unlabelled(data, fitted))
     n = len(next(iter(columns.values())))
     if out is not None:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from intermodal.errors import InputError
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
-from intermodal.learn.folder import parameters_of, part_of, plain, read_folder, whole, write_folder
+from intermodal.learn.folder import parameters_of, plain, whole, write_folder
+from intermodal.learn.predicting import FORMAT, classes_of, read_estimator, restore_model
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.spec import Spec
 
-FORMAT = 1
 Estimator = FusionClassifier | FusionRegressor
 ESTIMATORS = {"FusionClassifier": FusionClassifier, "FusionRegressor": FusionRegressor}
 
@@ -43,11 +42,7 @@ def load(folder: str | Path) -> Estimator:
         intermodal.errors.InputError: a model is a folder with config.json in it, however: "nowhere" has none
     """
     folder = Path(folder)
-    config, tensors = read_folder(folder, FORMAT)
-    if config["class"] not in ESTIMATORS:
-        raise InputError(
-            f'the model predicts (a {" or a ".join(ESTIMATORS)}), however: "{folder}" holds a {config["class"]}'
-        )
+    config, tensors = read_estimator(folder)
     with whole(folder):
         return _restore(ESTIMATORS[config["class"]](), config, tensors)
 
@@ -95,14 +90,11 @@ def _restore(model: Estimator, config: dict[str, Any], tensors: dict[str, torch.
     if "feature_names_in_" in config:
         model.feature_names_in_ = np.asarray(config["feature_names_in_"], dtype=object)
     if isinstance(model, FusionClassifier):
-        model.classes_ = np.asarray(config["classes"]["values"], dtype=config["classes"]["dtype"])
+        model.classes_ = classes_of(config)
     else:
         model._one_output = config["one_output"]
         model.y_mean_, model.y_scale_ = tensors["y.mean"].numpy(), tensors["y.scale"].numpy()
-    with torch.random.fork_rng(devices=[]):
-        model.model_ = model._build(config["n_outputs"])
-    model.model_.load_state_dict(part_of(tensors, "model."))
-    model.model_.eval()
+    model.model_ = restore_model(config, tensors, model, model.preprocessor_)
     return model
 
 

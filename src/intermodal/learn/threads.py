@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import scipy.linalg  # noqa: F401  limits reach only the libraries that are loaded
 import torch
 from threadpoolctl import threadpool_limits
 
