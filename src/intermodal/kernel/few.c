@@ -43,17 +43,6 @@ INLINE float_lanes polynomial_float(float_lanes r) { /* Cephes, expf */
     return p * r * r + r + 1.0f;
 }
 #include "few.inc"
-#undef NAME
-#undef REAL
-#undef INTEGER
-#undef LANES
-#undef SHIFT
-#undef LN2_HIGH
-#undef LN2_LOW
-#undef BIAS
-#undef MANTISSA
-#undef SMALLEST
-#undef LOWEST
 
 #define NAME(x) x##_double
 #define REAL double
@@ -77,7 +66,7 @@ INLINE double_lanes polynomial_double(double_lanes r) { /* Cephes, exp */
 #include "few.inc"
 
 typedef int (*work)(const long *, const void *const *, double);
-#define SIZES 19 /* B H Q K D E, stride of keep, strides (sample, token, head) of q, k, v, gradient */
+#define SIZES 18 /* B H Q K D, stride of keep, strides (sample, token, head) of q, k, v, gradient */
 #define ADDRESSES 8
 
 /* which(double?, scale, sizes..., addresses...) */

@@ -93,7 +93,7 @@ def attend(
     v: Tensor,
     keep: Tensor | None,
     scale: float,
-    plain: Callable[[Tensor, Tensor, Tensor], Tensor],
+    plain: Plain,
 ) -> Tensor:
     """Attend where `serves` says so.
 
@@ -159,11 +159,5 @@ def _sizes(
     """What the module wants to know: type, scale, sizes, and the steps from sample to sample, token, head."""
     b, h, n, d = q.shape
     steps = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
-    of_v = (v.stride(0), v.stride(2), v.stride(1))
-    of_g = (0, 0, 0) if g is None else (g.stride(0), g.stride(2), g.stride(1))
-    # fmt: off
-    return (
-        q.dtype == torch.float64, scale, b, h, n, k.shape[2], d, v.shape[-1], steps,
-        q.stride(0), q.stride(2), q.stride(1), k.stride(0), k.stride(2), k.stride(1), *of_v, *of_g,
-    )
-    # fmt: on
+    strides = [(0, 0, 0) if t is None else (t.stride(0), t.stride(2), t.stride(1)) for t in (q, k, v, g)]
+    return q.dtype == torch.float64, scale, b, h, n, k.shape[2], d, steps, *sum(strides, ())
