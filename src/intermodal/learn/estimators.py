@@ -28,6 +28,7 @@ from intermodal.learn.holding import hold_out
 from intermodal.learn.loop import Plan, train
 from intermodal.learn.model import FusionModel
 from intermodal.learn.parameters import refuse, wrong_counts, wrong_shares
+from intermodal.learn.predicting import numbers_of, outputs_of, refuse_nan, shares_of
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.straight import fit_straight
 from intermodal.learn.threads import one_thread
@@ -239,8 +240,7 @@ class _FusionEstimator(BaseEstimator):
                 X = validate_data(self, X, **checks)
             return Samples({"table": X}, nan=self.nan), y
         samples = Samples.of(X, nan=self.nan)
-        if samples.has_nan and self.nan != "impute":
-            raise DataError('samples hold no NaN inside a vector, however: some do; choose nan="impute"')
+        refuse_nan(samples, self.nan)
         y = samples.y if y is None else np.asarray(y)
         if fitting and y is None:
             raise DataError("fit needs a target, however: y is None and the samples carry none")
@@ -295,10 +295,7 @@ class _FusionEstimator(BaseEstimator):
 
     def _outputs(self, X: Any) -> torch.Tensor:
         """Outputs of every member, (N, n_members, O)."""
-        model, feed = self.prepared(X)
-        with torch.no_grad(), one_thread(next(model.parameters()).device):
-            parts = [model(*feed.batch(rows)).outputs.cpu() for rows in feed.in_order(np.arange(len(feed)), 256)]
-        return torch.cat(parts)
+        return outputs_of(*self.prepared(X))
 
     # --- what was fitted
 
@@ -418,7 +415,7 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
 
     def to_prediction(self, outputs: torch.Tensor) -> np.ndarray:
         """Turn outputs (N, n_members, K) into probabilities (N, K)."""
-        return losses.probabilities(outputs).double().cpu().numpy()
+        return shares_of(outputs)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (N, K), the mean over the members."""
@@ -474,8 +471,7 @@ class FusionRegressor(RegressorMixin, _FusionEstimator):
 
     def to_prediction(self, outputs: torch.Tensor) -> np.ndarray:
         """Turn outputs (N, n_members, O) into predictions, (N,) or (N, O)."""
-        values = losses.mean_of_members(outputs).double().cpu().numpy() * self.y_scale_ + self.y_mean_
-        return np.asarray(values[:, 0] if self._one_output else values)
+        return numbers_of(outputs, self.y_mean_, self.y_scale_, one_output=self._one_output)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted numbers, (N,) or (N, O) as y came."""

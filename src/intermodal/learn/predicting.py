@@ -75,6 +75,34 @@ def classes_of(config: Mapping[str, Any]) -> np.ndarray:
     return np.asarray(config["classes"]["values"], dtype=config["classes"]["dtype"])
 
 
+def refuse_nan(samples: Samples, nan: str) -> None:
+    """Refuse a NaN inside a vector, unless it is to be filled.
+
+    Raises:
+        DataError: there is one, and `nan` is not "impute".
+    """
+    if samples.has_nan and nan != "impute":
+        raise DataError('samples hold no NaN inside a vector, however: some do; choose nan="impute"')
+
+
+def outputs_of(model: FusionModel, feed: Feed) -> Tensor:
+    """Return the outputs of every member for all samples, (N, n_members, O), in pieces."""
+    with torch.no_grad(), one_thread(next(model.parameters()).device):
+        parts = [model(*feed.batch(rows)).outputs.cpu() for rows in feed.in_order(np.arange(len(feed)), ROWS)]
+    return torch.cat(parts)
+
+
+def shares_of(outputs: Tensor) -> np.ndarray:
+    """Turn outputs (N, n_members, K) into the probability of each class, (N, K), the mean over the members."""
+    return losses.probabilities(outputs).double().cpu().numpy()
+
+
+def numbers_of(outputs: Tensor, mean: np.ndarray, scale: np.ndarray, *, one_output: bool) -> np.ndarray:
+    """Turn outputs (N, n_members, O) into numbers, (N, O) or (N,), the mean over the members in the target's units."""
+    values = losses.mean_of_members(outputs).double().cpu().numpy() * scale + mean
+    return np.asarray(values[:, 0] if one_output else values)
+
+
 class Predictor:
     """A saved estimator that answers and cannot learn.
 
@@ -97,12 +125,8 @@ class Predictor:
 
     def _outputs(self, samples: Samples) -> Tensor:
         """Outputs of every member, (N, n_members, O), in float64."""
-        if samples.has_nan and self.nan != "impute":
-            raise DataError('samples hold no NaN inside a vector, however: some do; choose nan="impute"')
-        feed = Feed(self.preprocessor_.apply(samples), dtype=torch.float64)
-        with torch.no_grad(), one_thread():
-            parts = [self._model(*feed.batch(rows)).outputs for rows in feed.in_order(np.arange(len(feed)), ROWS)]
-        return torch.cat(parts)
+        refuse_nan(samples, self.nan)
+        return outputs_of(self._model, Feed(self.preprocessor_.apply(samples), dtype=torch.float64))
 
 
 class ClassPredictor(Predictor):
@@ -118,7 +142,7 @@ class ClassPredictor(Predictor):
 
     def predict_proba(self, samples: Samples) -> np.ndarray:
         """Return the probability of each class, (N, K), the mean over the members."""
-        return losses.probabilities(self._outputs(samples)).double().numpy()
+        return shares_of(self._outputs(samples))
 
     def predict(self, samples: Samples) -> np.ndarray:
         """Return the most probable class of each sample, (N,)."""
@@ -135,8 +159,7 @@ class NumberPredictor(Predictor):
 
     def predict(self, samples: Samples) -> np.ndarray:
         """Return the predicted numbers, (N,) or (N, O) as y came."""
-        values = losses.mean_of_members(self._outputs(samples)).double().numpy() * self._scale + self._mean
-        return np.asarray(values[:, 0] if self._one_output else values)
+        return numbers_of(self._outputs(samples), self._mean, self._scale, one_output=self._one_output)
 
 
 def load_predictor(folder: str | Path) -> ClassPredictor | NumberPredictor:
