@@ -50,8 +50,9 @@ def _intro(kept: Found) -> list[str]:
         blocks.append(f"**The machine was busy when this was measured ({names}): read the quartiles.**")
     blocks.append(
         "Printed by `python benchmarks/speed.py --write` (`--only forward step` runs some of it): one thread, torch "
-        f"{versions} on a processor, commit {commits}. All ways have the same weights and the same input, and their "
-        "answers are compared before any time is taken. They run turn by turn, in an order that changes, so that a "
+        f"{versions} on a processor, commit {commits}. On the eight shapes all ways of the same fusion have the same "
+        "weights and the same input, and their answers are compared before any time is taken. All ways run turn by "
+        "turn, in an order that changes, so that a "
         "busy machine slows all of them; a ratio is taken within a turn. Cells hold the median over the turns, the "
         "quartiles in brackets. Above 1, ours is faster, but where ours stands over the floor: there 1 is the best."
     )
