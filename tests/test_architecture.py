@@ -18,7 +18,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "spec": ({"errors"}, set()),
     "kernel": (set(), {"torch"}),
     "attention": ({"errors", "kernel"}, {"torch"}),
-    "nn": ({"errors", "spec", "attention"}, {"torch"}),
+    "nn": ({"errors", "spec", "attention", "kernel"}, {"torch"}),
     "data": ({"errors"}, {"numpy", "pyarrow", "torch", *TABULAR}),
     "encode": ({"errors", "data"}, {"numpy", "torch", "tokenizers", "PIL", "soundfile", "av"}),
     "learn": (
