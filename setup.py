@@ -1,4 +1,4 @@
-"""The compiled part: attention over few tokens. Where it cannot be built, the package does without."""
+"""The compiled parts: attention over few tokens, mean weights over many. Where they cannot be built, torch serves."""
 
 import sys
 
@@ -14,7 +14,16 @@ few = Extension(
     py_limited_api=True,
     optional=True,
 )
+rows = Extension(
+    "intermodal.kernel._rows",
+    ["src/intermodal/kernel/rows.c"],
+    depends=["src/intermodal/kernel/rows.inc"],
+    extra_compile_args=[*FLAGS, "-pthread"],
+    extra_link_args=["-pthread"],
+    py_limited_api=True,
+    optional=True,
+)
 setup(
-    ext_modules=[] if sys.platform == "win32" else [few],  # its compiler knows no vector types
+    ext_modules=[] if sys.platform == "win32" else [few, rows],  # its compiler knows no vector types
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -1,0 +1,193 @@
+/* Mean attention weights over many tokens on a processor: scores, exponentials and their mean in one pass.
+
+   Scores of a few rows at a time stay in the cache and nothing of size (Q, K) is ever there. The module takes addresses
+   and sizes and checks nothing: `rows.py` does. It holds its functions once for each width of vectors, 64 and 32 bytes;
+   `widest` says which of them this processor has, and 0 where it has neither: there torch's kernels serve. */
+
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define SERVES 1
+#else
+#define SERVES 0
+#endif
+
+#define SIZES 18 /* B H Q K D, steps (sample) of keep and share, steps (sample, token, head) of q, k, (sample, head) of
+                    the gradient, rows of a block, width of a vector, threads */
+#define ADDRESSES 8 /* q, k, keep, share; forward: weights; backward: gradient, dq, dk, dshare */
+#define MOST_THREADS 64
+#define TALL 6 /* rows of a tile of scores, held in registers */
+
+typedef struct {
+    const long *sizes;
+    const void *const *at;
+    double scale;
+    long first, last; /* which (sample, head) pairs */
+    int failed;
+} job;
+typedef void (*work)(job *);
+
+#if SERVES
+#define INLINE static inline __attribute__((always_inline))
+
+/* Room that begins where a vector may. */
+static void *vectors(size_t bytes) {
+    void *p = NULL;
+    return posix_memalign(&p, 64, bytes) ? NULL : p;
+}
+
+#define REAL float
+#define INTEGER int32_t
+#define SHIFT 12582912.0f /* 1.5 * 2^23: adding it rounds to whole numbers */
+#define BIAS 127
+#define MANTISSA 23
+#define SMALLEST -126.0f
+/* (2^r - 1) / r for |r| <= 1/2, by Remez' exchange: 2^r to 2.6e-9 */
+#define POWERS {0.6931472149680279f, 0.24022652782887738f, 0.05550310551013797f, 0.009617692972993062f, \
+                0.001340664390235176f, 0.00015594678161326620f}
+
+#define NAME(x) x##_float_512
+#define BYTES 64
+#define TARGET __attribute__((target("arch=x86-64-v4"))) static
+#define HALVES ((I){0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23})
+#define LANE ((I){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#define WIDE 4
+#include "rows.inc"
+
+#define NAME(x) x##_float_256
+#define BYTES 32
+#define TARGET __attribute__((target("arch=x86-64-v3"))) static
+#define HALVES ((I){0, 8, 1, 9, 2, 10, 3, 11})
+#define LANE ((I){0, 1, 2, 3, 4, 5, 6, 7})
+#define WIDE 2
+#include "rows.inc"
+
+#undef REAL
+#undef INTEGER
+#undef SHIFT
+#undef BIAS
+#undef MANTISSA
+#undef SMALLEST
+#undef POWERS
+#define REAL double
+#define INTEGER int64_t
+#define SHIFT 6755399441055744.0 /* 1.5 * 2^52 */
+#define BIAS 1023
+#define MANTISSA 52
+#define SMALLEST -1022.0
+/* the same to 1.8e-17 */
+#define POWERS {0.69314718055994569675, 0.24022650695910098007, 0.055504108664790394552, 0.0096181291076070023796, \
+                0.0013333558153439964747, 0.0001540353044157213033, 0.000015252727385193868197, \
+                1.3215442675329822143e-6, 1.0180647659234138888e-7, 7.0725704128144235096e-9, 4.078071929588336665e-10}
+
+#define NAME(x) x##_double_512
+#define BYTES 64
+#define TARGET __attribute__((target("arch=x86-64-v4"))) static
+#define HALVES ((I){0, 8, 1, 9, 2, 10, 3, 11})
+#define LANE ((I){0, 1, 2, 3, 4, 5, 6, 7})
+#define WIDE 4
+#include "rows.inc"
+
+#define NAME(x) x##_double_256
+#define BYTES 32
+#define TARGET __attribute__((target("arch=x86-64-v3"))) static
+#define HALVES ((I){0, 4, 1, 5})
+#define LANE ((I){0, 1, 2, 3})
+#define WIDE 2
+#include "rows.inc"
+
+static long widest(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("x86-64-v4") ? 64 : __builtin_cpu_supports("x86-64-v3") ? 32 : 0;
+}
+static const work FORWARD[2][2] = {{forward_float_256, forward_float_512}, {forward_double_256, forward_double_512}};
+static const work BACKWARD[2][2] = {{backward_float_256, backward_float_512}, {backward_double_256, backward_double_512}};
+#else
+static long widest(void) { return 0; }
+static const work FORWARD[2][2], BACKWARD[2][2];
+#endif
+
+typedef struct {
+    work run;
+    job job;
+} task;
+
+static void *run(void *arg) {
+    task *t = arg;
+    t->run(&t->job);
+    return NULL;
+}
+
+/* Share the (sample, head) pairs among threads: which thread takes a pair changes nothing in its numbers. */
+static int spread(work f, const long *sizes, const void *const *at, double scale) {
+    long pairs = sizes[0] * sizes[1], threads = sizes[SIZES - 1];
+    threads = threads < 1 ? 1 : threads > pairs ? pairs : threads > MOST_THREADS ? MOST_THREADS : threads;
+    task tasks[MOST_THREADS];
+    pthread_t ids[MOST_THREADS];
+    int started[MOST_THREADS] = {0}, failed = 0;
+    for (long t = threads - 1; t >= 0; t--) {
+        tasks[t] = (task){f, {sizes, at, scale, pairs * t / threads, pairs * (t + 1) / threads, 0}};
+        started[t] = t > 0 && pthread_create(&ids[t], NULL, run, &tasks[t]) == 0;
+        if (!started[t]) run(&tasks[t]);
+    }
+    for (long t = 0; t < threads; t++) {
+        if (started[t]) pthread_join(ids[t], NULL);
+        failed |= tasks[t].job.failed;
+    }
+    return failed;
+}
+
+/* which(double?, scale, sizes..., addresses...) */
+static PyObject *call(const work which[2][2], PyObject *const *args, Py_ssize_t n) {
+    long sizes[SIZES];
+    const void *at[ADDRESSES] = {0};
+    if (n < 2 + SIZES || n > 2 + SIZES + ADDRESSES) {
+        PyErr_SetString(PyExc_TypeError, "a flag, a scale, sizes and addresses");
+        return NULL;
+    }
+    long is_double = PyLong_AsLong(args[0]);
+    double scale = PyFloat_AsDouble(args[1]);
+    for (int i = 0; i < SIZES; i++) sizes[i] = PyLong_AsLong(args[2 + i]);
+    for (Py_ssize_t i = 2 + SIZES; i < n; i++) at[i - 2 - SIZES] = PyLong_AsVoidPtr(args[i]);
+    if (PyErr_Occurred()) return NULL;
+    long width = sizes[SIZES - 2];
+    if (width > widest() || (width != 32 && width != 64)) {
+        PyErr_SetString(PyExc_ValueError, "this processor has no vectors of that width");
+        return NULL;
+    }
+    work f = which[is_double != 0][width == 64];
+    int failed;
+    Py_BEGIN_ALLOW_THREADS
+    failed = spread(f, sizes, at, scale);
+    Py_END_ALLOW_THREADS
+    if (failed) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_weights(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    (void)self;
+    return call(FORWARD, args, n);
+}
+
+static PyObject *py_weights_back(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    (void)self;
+    return call(BACKWARD, args, n);
+}
+
+static PyObject *py_widest(PyObject *self, PyObject *none) {
+    (void)self, (void)none;
+    return PyLong_FromLong(widest());
+}
+
+static PyMethodDef methods[] = {{"weights", (PyCFunction)(void (*)(void))py_weights, METH_FASTCALL, NULL},
+                                {"weights_back", (PyCFunction)(void (*)(void))py_weights_back, METH_FASTCALL, NULL},
+                                {"widest", py_widest, METH_NOARGS, NULL},
+                                {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_rows", NULL, 0, methods, NULL, NULL, NULL, NULL};
+PyMODINIT_FUNC PyInit__rows(void) { return PyModuleDef_Init(&module); }
