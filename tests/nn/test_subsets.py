@@ -202,6 +202,14 @@ def test_a_network_in_training_is_refused(network: FusionNetwork) -> None:
 # --- the textbook's self-attention ----------------------------------------------------------------
 
 
+def biased(fusion: SelfAttentionFusion) -> SelfAttentionFusion:
+    """With biases that are not zero, as training leaves them."""
+    for name, p in fusion.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(p)
+    return fusion
+
+
 def by_hand(fusion: SelfAttentionFusion, x: Tensor, present: Tensor | None) -> Tensor:
     n = x.shape[1]
     found = []
@@ -217,7 +225,7 @@ def by_hand(fusion: SelfAttentionFusion, x: Tensor, present: Tensor | None) -> T
 def test_shared_scores_are_exact(n: int, heads: int, double: bool, missing: bool, seed: int) -> None:
     torch.manual_seed(seed)
     dtype = torch.float64 if double else torch.float32
-    fusion = SelfAttentionFusion(6, n_heads=heads).to(dtype).eval()
+    fusion = biased(SelfAttentionFusion(6, n_heads=heads)).to(dtype).eval()
     x = 3 * torch.randn(5, n, 6, dtype=dtype)
     present = torch.rand(5, n) < 0.6 if missing else None
     with torch.no_grad():
@@ -242,11 +250,37 @@ def test_shared_scores_equal_the_module_of_torch_on_the_tokens_of_the_subset() -
 def test_scores_that_lie_far_apart_are_not_shared() -> None:
     """e^-1000 is nothing: a subset without the largest key must still see the others."""
     torch.manual_seed(0)
-    fusion = SelfAttentionFusion(6, n_heads=2).eval()
-    x = 40 * torch.randn(3, 4, 6)
-    found = attend_subsets(fusion, x)
-    assert found.isfinite().all()
-    assert (found - by_hand(fusion, x, None)).abs().max() <= 1e-4
+    fusion = biased(SelfAttentionFusion(6, n_heads=2)).eval()
+    x, present = 40 * torch.randn(3, 4, 6), torch.tensor([[True, False, True, True]]).expand(3, 4)
+    for there in (None, present):
+        found = attend_subsets(fusion, x, there)
+        assert found.isfinite().all()
+        assert (found - by_hand(fusion, x, there)).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20])
+@pytest.mark.parametrize("missing", [False, True])
+def test_gradients_of_shared_scores_reach_the_weights(
+    size: int, missing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(shared_scores, "NUMBERS", size)
+    fusion = biased(SelfAttentionFusion(6, n_heads=2)).double().eval()
+    x = torch.randn(5, 4, 6, dtype=torch.float64, requires_grad=True)
+    present = torch.rand(5, 4) < 0.6 if missing else None
+    wanted = [x, *fusion.parameters()]
+    found, by_mask = (
+        torch.autograd.grad(pooled.square().sum(), wanted)
+        for pooled in (attend_subsets(fusion, x, present), by_hand(fusion, x, present))
+    )
+    for one, other in zip(found, by_mask, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-9)
+
+
+def test_shared_scores_of_nobody_have_the_shape_of_the_answer() -> None:
+    fusion = SelfAttentionFusion(6, n_heads=2)
+    assert attend_subsets(fusion, torch.randn(0, 3, 6)).shape == (8, 0, 6)
+    assert attend_subsets(fusion, torch.randn(5, 0, 6)).equal(torch.zeros(1, 5, 6))
 
 
 def test_what_stands_in_missing_places_changes_nothing() -> None:

@@ -1,9 +1,13 @@
-"""Every subset of the textbook's self-attention fusion, with the exponentials computed once.
+"""Every subset of the textbook's self-attention fusion, with all that the subsets have in common computed once.
 
-The softmax over a subset is the softmax over all keys with the other keys struck out and the rest scaled up again, and
-the mean over the asking tokens commutes with the values and the output projection:
+The softmax over a subset is the softmax over all keys with the other keys struck out and the rest scaled up again, the
+mean over the asking tokens commutes with the values and the output projection, and so a subset is a mixture of vectors
+that no longer depend on it, one for each key and head:
 
-    pooled(S) = W_o sum_k in S  v_k  (1/|S|) sum_q in S  e_qk / sum_j in S e_qj        e = exp(score), shared by all S
+    pooled(S) = sum_h sum_k in S  w_hk(S) u_hk        w_hk(S) = (1/|S|) sum_q in S  e_hqk / sum_j in S e_hqj
+                                                      e = exp(score),  u_hk = W_o,h v_hk + (bias of the output) / H
+
+The weights of a subset sum to H, so that the bias comes with them, and not at all where nothing is there.
 
 Shapes: B batch, C subsets, H heads, n modalities, d width.
 """
@@ -61,31 +65,52 @@ def attend_subsets(
     x, present = _clean(x, present)
     n = x.shape[1]
     wanted = torch.as_tensor(range(1 << n) if subsets is None else list(subsets), device=x.device)
-    inside = (wanted >> torch.arange(n, device=x.device)[:, None] & 1).bool().unsqueeze(0)  # (1, n, C)
-    if present is not None:
-        inside = inside & present.unsqueeze(-1)  # (B, n, C)
+    inside = (wanted >> torch.arange(n, device=x.device)[:, None] & 1).bool()  # (n, C)
     dtype = torch.promote_types(x.dtype, torch.float32)
     q, k, v = (attention.split(project(x)) for project in (attention.q_proj, attention.k_proj, attention.v_proj))
     scores = (q.to(dtype) * attention.d_head**-0.5) @ k.to(dtype).mT
-    if scores.numel() and bool((scores.detach().amax(-1) - scores.detach().amin(-1)).max() > SPREAD):
-        return _apart(fusion, q, k, v, inside.expand(len(x), -1, -1))
-    e = (scores - scores.amax(-1, keepdim=True)).exp() if n else scores
-    step = max(1, NUMBERS // max(1, len(wanted) * x.shape[-1]))
-    kept = inside.expand(len(x), -1, -1)
-    pieces = [_pooled(fusion, *(t[i : i + step] for t in (e, v, kept))) for i in range(0, max(1, len(x)), step)]
-    return torch.cat(pieces).transpose(0, 1)
+    if scores.numel() == 0:
+        return x.new_zeros(len(wanted), len(x), attention.out_proj.out_features)
+    scores = scores - scores.amax(-1, keepdim=True)
+    if bool(scores.detach().amin() < -SPREAD):
+        kept = inside.expand(len(x), -1, -1)
+        return _apart(fusion, q, k, v, kept if present is None else kept & present.unsqueeze(-1))
+    return _mixtures(scores.exp(), _projected(fusion, v.to(dtype)), inside, present).to(x.dtype).transpose(0, 1)
 
 
-def _pooled(fusion: SelfAttentionFusion, e: Tensor, v: Tensor, inside: Tensor) -> Tensor:
-    """Some samples: e (B, H, n, n), v (B, H, n, d / H), inside (B, n, C) -> (B, C, d)."""
-    kept = inside.to(e.dtype).unsqueeze(1)  # (B, 1, n, C)
-    total = (e @ kept).masked_fill(~inside.unsqueeze(1), 1.0)  # (B, H, n, C), what each asking token divides by
-    count = inside.sum(1)  # (B, C)
-    share = kept / total / count.clamp(min=1)[:, None, None]
-    weights = (e.mT @ share) * kept  # (B, H, n, C), the mean weight of each key
-    heads = weights.mT @ v.to(e.dtype)
-    pooled = fusion.attention.out_proj(fusion.attention.merge(heads).to(v.dtype))
-    return torch.as_tensor(pooled * (count > 0).unsqueeze(-1))
+def _projected(fusion: SelfAttentionFusion, v: Tensor) -> Tensor:
+    """Values (B, H, n, d / H) of every head through its part of the output projection -> u (B, H n, d)."""
+    b, h, n, _ = v.shape
+    out = fusion.attention.out_proj
+    weight = out.weight.to(v.dtype).unflatten(1, (h, -1)).permute(1, 2, 0)  # (H, d / H, d)
+    bias = weight.new_zeros(1) if out.bias is None else out.bias.to(v.dtype) / h
+    u = torch.baddbmm(bias, v.transpose(0, 1).flatten(1, 2), weight)  # (H, B n, d)
+    return u.unflatten(1, (b, n)).transpose(0, 1).flatten(1, 2)
+
+
+def _mixtures(e: Tensor, u: Tensor, inside: Tensor, present: Tensor | None) -> Tensor:
+    """Exponentials (B, H, n, n), vectors (B, H n, d), inside (n, C), present (B, n) -> (B, C, d)."""
+    b, h, n, _ = e.shape
+    kept = inside.to(e.dtype)
+    alone = torch.eye(n, dtype=e.dtype, device=e.device).expand(b, h, n, n)
+    # Who does not ask, since it is not in the subset or not there, divides by something all the same: by one more.
+    terms, into = [e, alone], [kept, 1 - kept]
+    share = (kept / kept.sum(0).clamp(min=1)).expand(b, 1, n, -1)
+    if present is not None:
+        there = present.to(e.dtype)
+        e = e * there[:, None, None] * there[:, None, :, None]
+        terms = [e, alone, (1 - there)[:, None, :, None].expand(b, h, n, 1)]
+        into.append(kept.new_ones(1, kept.shape[1]))
+        share = (kept / (there @ kept).clamp(min=1).unsqueeze(1)).unsqueeze(1)  # (B, 1, n, C)
+    divisors, summed = torch.cat(terms, -1), torch.cat(into)
+    # Written into one tensor, piece by piece, where no gradient wants the pieces: joining them would take as long.
+    room = None if e.requires_grad or u.requires_grad else u.new_empty(b, kept.shape[1], u.shape[-1])
+    size, pieces = max(1, NUMBERS // (kept.shape[1] * u.shape[-1])), []
+    for i in range(0, b, size):
+        rows = slice(i, i + size)
+        weights = (e[rows].mT @ (kept / (divisors[rows] @ summed))).mul_(share[rows])  # (B, H, n, C)
+        pieces.append(torch.bmm(weights.flatten(1, 2).mT, u[rows], out=None if room is None else room[rows]))
+    return torch.cat(pieces) if room is None else room
 
 
 def _apart(fusion: SelfAttentionFusion, q: Tensor, k: Tensor, v: Tensor, inside: Tensor) -> Tensor:
