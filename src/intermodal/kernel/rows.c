@@ -18,10 +18,11 @@
 #define SERVES 0
 #endif
 
-#define SIZES 18 /* B H Q K D, steps (sample) of keep and share, steps (sample, token, head) of q, k, (sample, head) of
-                    the gradient, rows of a block, width of a vector, threads */
+#define SIZES 17 /* B H Q K D, steps (sample) of keep and share, steps (sample, token, head) of q, k, (sample, head) of
+                    the gradient, width of a vector, threads */
 #define ADDRESSES 8 /* q, k, keep, share; forward: weights; backward: gradient, dq, dk, dshare */
 #define MOST_THREADS 64
+#define LOG2E 1.44269504088896340736
 #define TALL 6 /* rows of a tile of scores, held in registers */
 
 typedef struct {
@@ -48,6 +49,7 @@ static void *vectors(size_t bytes) {
 #define BIAS 127
 #define MANTISSA 23
 #define SMALLEST -126.0f
+#define LARGER "vmaxps"
 /* (2^r - 1) / r for |r| <= 1/2, by Remez' exchange: 2^r to 2.6e-9 */
 #define POWERS {0.6931472149680279f, 0.24022652782887738f, 0.05550310551013797f, 0.009617692972993062f, \
                 0.001340664390235176f, 0.00015594678161326620f}
@@ -74,6 +76,7 @@ static void *vectors(size_t bytes) {
 #undef BIAS
 #undef MANTISSA
 #undef SMALLEST
+#undef LARGER
 #undef POWERS
 #define REAL double
 #define INTEGER int64_t
@@ -81,6 +84,7 @@ static void *vectors(size_t bytes) {
 #define BIAS 1023
 #define MANTISSA 52
 #define SMALLEST -1022.0
+#define LARGER "vmaxpd"
 /* the same to 1.8e-17 */
 #define POWERS {0.69314718055994569675, 0.24022650695910098007, 0.055504108664790394552, 0.0096181291076070023796, \
                 0.0013333558153439964747, 0.0001540353044157213033, 0.000015252727385193868197, \
@@ -107,7 +111,8 @@ static long widest(void) {
     return __builtin_cpu_supports("x86-64-v4") ? 64 : __builtin_cpu_supports("x86-64-v3") ? 32 : 0;
 }
 static const work FORWARD[2][2] = {{forward_float_256, forward_float_512}, {forward_double_256, forward_double_512}};
-static const work BACKWARD[2][2] = {{backward_float_256, backward_float_512}, {backward_double_256, backward_double_512}};
+static const work BACKWARD[2][2] = {{backward_float_256, backward_float_512},
+                                    {backward_double_256, backward_double_512}};
 #else
 static long widest(void) { return 0; }
 static const work FORWARD[2][2], BACKWARD[2][2];

@@ -11,6 +11,7 @@ Shapes: B batch, H heads, Q queries, K keys, D width of a head.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 from collections.abc import Callable
 from types import ModuleType
@@ -21,8 +22,6 @@ from torch import Tensor
 
 from intermodal.kernel import few
 
-BLOCK = 2**15
-"""Scores that are there at a time: as many as the nearer caches hold."""
 ALONE = 2**22
 """Multiply-adds below which one thread is quicker than starting a second."""
 
@@ -126,27 +125,10 @@ def _row(t: Any) -> Any:
 def _sizes(
     q: Tensor, k: Tensor, keep: Tensor | None, share: Tensor, scale: float, g: Tensor | None = None
 ) -> tuple[float | int, ...]:
-    """What the module wants to know: type, scale, sizes, steps in memory, rows of a block, width, threads."""
-    b, h, n, d = q.shape
-    m = k.shape[2]
-    steps = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
-    strides = [(t.stride(0), t.stride(2), t.stride(1)) for t in (q, k)]
+    """What the module wants to know: type, scale, sizes, steps in memory, width of a vector, threads."""
+    sizes = (*q.shape[:3], *k.shape[2:])
+    of_keep = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
     of_gradient = (0, 0) if g is None else g.stride()[:2]
-    threads = torch.get_num_threads() if b * h * n * m * d > ALONE else 1
-    wide = q.dtype == torch.float64
-    return (
-        wide,
-        scale,
-        b,
-        h,
-        n,
-        m,
-        d,
-        steps,
-        share.stride(0),
-        *sum(strides, ()),
-        *of_gradient,
-        BLOCK // m,
-        WIDTH,
-        threads,
-    )
+    steps = (of_keep, share.stride(0), *(t.stride(i) for t in (q, k) for i in (0, 2, 1)), *of_gradient)
+    threads = torch.get_num_threads() if math.prod(sizes) > ALONE else 1
+    return q.dtype == torch.float64, scale, *sizes, *steps, WIDTH, threads
