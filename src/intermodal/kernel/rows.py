@@ -80,7 +80,8 @@ def mean_weights(q: Tensor, k: Tensor, keep: Tensor | None, share: Tensor, scale
         scale: factor on the scores.
         plain: the same by torch's operations, from queries, keys and shares, for gradients of gradients.
     """
-    share = share.to(q.dtype).expand(q.shape[0], q.shape[2])
+    if share.dtype != q.dtype or len(share) != len(q):
+        share = share.to(q.dtype).expand(len(q), -1)
     return _MeanWeights.apply(q, k, _row(keep), _row(share), scale, plain)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -127,8 +128,9 @@ def _sizes(
 ) -> tuple[float | int, ...]:
     """What the module wants to know: type, scale, sizes, steps in memory, width of a vector, threads."""
     sizes = (*q.shape[:3], *k.shape[2:])
+    (of_q, q_head, q_token, _), (of_k, k_head, k_token, _) = q.stride(), k.stride()
     of_keep = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
     of_gradient = (0, 0) if g is None else g.stride()[:2]
-    steps = (of_keep, share.stride(0), *(t.stride(i) for t in (q, k) for i in (0, 2, 1)), *of_gradient)
+    steps = (of_keep, share.stride(0), of_q, q_token, q_head, of_k, k_token, k_head, *of_gradient)
     threads = torch.get_num_threads() if math.prod(sizes) > ALONE else 1
     return q.dtype == torch.float64, scale, *sizes, *steps, WIDTH, threads
