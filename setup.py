@@ -1,4 +1,4 @@
-"""The compiled parts: attention over few tokens, mean weights over many. Where they cannot be built, torch serves."""
+"""The compiled parts: attention over few tokens, mean weights, steps of training; without them torch serves."""
 
 import sys
 
@@ -23,7 +23,16 @@ rows = Extension(
     py_limited_api=True,
     optional=True,
 )
+STEP = ("lanes", "product", "model", "attention", "pass", "update")
+step = Extension(
+    "intermodal.kernel._step",
+    ["src/intermodal/kernel/step.c"],
+    depends=[f"src/intermodal/kernel/step_{part}.inc" for part in STEP],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
 setup(
-    ext_modules=[] if sys.platform == "win32" else [few, rows],  # its compiler knows no vector types
+    ext_modules=[] if sys.platform == "win32" else [few, rows, step],  # its compiler knows no vector types
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -22,7 +22,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "data": ({"errors"}, {"numpy", "pyarrow", "torch", *TABULAR}),
     "encode": ({"errors", "data"}, {"numpy", "torch", "tokenizers", "PIL", "soundfile", "av"}),
     "learn": (
-        {"errors", "spec", "nn", "data"},
+        {"errors", "spec", "kernel", "nn", "data"},
         {"numpy", "torch", "sklearn", "scipy", "threadpoolctl", "safetensors", *TABULAR},
     ),
     "find": (

@@ -25,9 +25,10 @@ from intermodal.learn import losses
 from intermodal.learn.building import build, strides
 from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
-from intermodal.learn.loop import Plan, train
+from intermodal.learn.loop import train
 from intermodal.learn.model import FusionModel
 from intermodal.learn.parameters import refuse, wrong_counts, wrong_shares
+from intermodal.learn.plan import Plan
 from intermodal.learn.predicting import numbers_of, outputs_of, refuse_nan, shares_of
 from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.straight import fit_straight

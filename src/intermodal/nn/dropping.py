@@ -11,13 +11,22 @@ from torch import Tensor, nn
 
 
 class Source(Protocol):
-    """Whoever drops features by numbers of its own."""
+    """Whoever drops features, and hides modalities, by numbers of its own."""
 
     def drop(self, x: Tensor, p: float) -> Tensor:
         """Return x with features dropped with probability p, and the others scaled up."""
 
+    def chances(self, *shape: int) -> Tensor:
+        """Return numbers between 0 and 1."""
 
-class Dropout(nn.Dropout):
+
+class Drops:
+    """A module that takes its numbers from `source` where one is set."""
+
+    source: Source | None = None
+
+
+class Dropout(Drops, nn.Dropout):
     """`nn.Dropout`, unless `source` is set: then that one drops, in training.
 
     Args: as `nn.Dropout`.
@@ -32,8 +41,6 @@ class Dropout(nn.Dropout):
         >>> Dropout(0.5).eval()(torch.ones(2))
         tensor([1., 1.])
     """
-
-    source: Source | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Drop features in training."""
@@ -62,17 +69,34 @@ class Noise:
 
     def drop(self, x: Tensor, p: float) -> Tensor:
         """Return x with features dropped with probability p, and the others scaled up."""
-        least = min(255, max(1, round(256 * p)))
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
-        words.random_(-(2**63), None, generator=self.generator)  # the default range leaves the sign bit at zero
+        least = least_byte(p)
+        words = self.fill(torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device))
         drawn = words.view(torch.uint8)[: x.numel()].view(x.shape)
         # Arithmetic on floats: a comparison, and a product with bools, cost several times as much on a processor.
         return x * drawn.to(x.dtype).sub_(least - 1).clamp_(0, 1).mul_(256 / (256 - least))
 
+    def fill(self, words: Tensor) -> Tensor:
+        """Fill int64 with random bits, in place."""
+        return words.random_(-(2**63), None, generator=self.generator)  # the default range leaves the sign bit at zero
+
+    def chances(self, *shape: int) -> Tensor:
+        """Return numbers between 0 and 1."""
+        return torch.rand(shape, generator=self.generator, device=self.generator.device)
+
+
+def least_byte(p: float) -> int:
+    """Return the least byte under which a feature stays, for the nearest probability from 1/256 to 255/256.
+
+    Example:
+        >>> least_byte(0.5), least_byte(0.0001)
+        (128, 1)
+    """
+    return min(255, max(1, round(256 * p)))
+
 
 @contextmanager
 def dropping_by(module: nn.Module, source: Source) -> Iterator[None]:
-    """Let every `Dropout` of a module take its numbers from a source inside the body.
+    """Let every `Dropout` of a module, and what hides modalities, take numbers from a source inside the body.
 
     Example:
         >>> layer = Dropout(0.5)
@@ -81,7 +105,7 @@ def dropping_by(module: nn.Module, source: Source) -> Iterator[None]:
         >>> one.equal(Noise(0).drop(torch.ones(40), 0.5)), layer.source
         (True, None)
     """
-    every = [m for m in module.modules() if isinstance(m, Dropout)]
+    every = [m for m in module.modules() if isinstance(m, Drops)]
     before = [m.source for m in every]
     try:
         for m in every:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from intermodal.errors import InputError, OneKeyWarning, ShapeError, did_you_mean
 from intermodal.nn.attention import ONE_KEY
 from intermodal.nn.blank import blank
+from intermodal.nn.dropping import Drops
 from intermodal.nn.encoders import Encoder
 from intermodal.nn.fused import Asking, Fused, Weights, or_all
 from intermodal.nn.layer import FusionLayer, Places
@@ -26,7 +27,7 @@ MANY = ("layers", "mass")
 """What `need_weights` may ask for of every layer."""
 
 
-class FusionNetwork(nn.Module):
+class FusionNetwork(Drops, nn.Module):
     """Fuse any modalities along any spec.
 
     A missing modality is never looked at, and the others are as if it had never been there; with
@@ -287,8 +288,11 @@ class FusionNetwork(nn.Module):
         """Hide each modality from each sample by chance, but never all that a sample has."""
         known = {n: or_all(there[n], t) for n, t in tokens.items()}
         has = torch.stack([p.any(1) for p in known.values()], 1)  # (B, M)
-        hidden = torch.rand(has.shape, device=has.device) < self.modality_dropout
-        luck = torch.rand(has.shape, device=has.device).masked_fill(~has, -1.0)
+        source = self.source
+        chance, luck = (
+            torch.rand(has.shape, device=has.device) if source is None else source.chances(*has.shape) for _ in "ab"
+        )
+        hidden, luck = chance < self.modality_dropout, luck.masked_fill(~has, -1.0)
         stays = luck == luck.amax(1, keepdim=True)  # the one that stays when all are hidden
         hidden &= ~(stays & (hidden | ~has).all(1, keepdim=True))
         return {n: p & ~hidden[:, i : i + 1] for i, (n, p) in enumerate(known.items())}
