@@ -9,7 +9,7 @@ FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-con
 few = Extension(
     "intermodal.kernel._few",
     ["src/intermodal/kernel/few.c"],
-    depends=["src/intermodal/kernel/few.inc"],
+    depends=[f"src/intermodal/kernel/{part}.inc" for part in ("lanes", "few", "pooled", "forget")],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,

@@ -98,7 +98,7 @@ NN = [
             "self.d_head, self.n_heads).movedim(-1, 1)",
         ),
         ("heads joined the wrong way", "heads.transpose(1, 2).flatten(-2)", "heads.permute(0, 2, 3, 1).flatten(-2)"),
-        ("samples mixed up", "self.split(self.v_proj(value))", "self.split(self.v_proj(value)).flip(0)"),
+        ("samples mixed up", "(self.v_proj, value))", "(self.v_proj, value.flip(0)))"),
         (
             "the bias of the output on empty rows",
             "output = output * keep.any(-1).any(1).unsqueeze(-1)",

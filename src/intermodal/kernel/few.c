@@ -42,7 +42,10 @@ INLINE float_lanes polynomial_float(float_lanes r) { /* Cephes, expf */
     p = p * r + 5.0000001201e-1f;
     return p * r * r + r + 1.0f;
 }
+#include "lanes.inc"
 #include "few.inc"
+#include "pooled.inc"
+#include "forget.inc"
 
 #define NAME(x) x##_double
 #define REAL double
@@ -63,28 +66,31 @@ INLINE double_lanes polynomial_double(double_lanes r) { /* Cephes, exp */
                      2.00000000000000000005e0;
     return 1.0 + 2.0 * (p / (q - p));
 }
+#include "lanes.inc"
 #include "few.inc"
+#include "pooled.inc"
+#include "forget.inc"
 
-typedef int (*work)(const long *, const void *const *, double);
-#define SIZES 18 /* B H Q K D, stride of keep, strides (sample, token, head) of q, k, v, gradient */
-#define ADDRESSES 8
+typedef int (*work)(const long *, const void *const *, const double *);
+#define MOST 32
 
-/* which(double?, scale, sizes..., addresses...) */
+/* which(double?, a tuple of numbers, one of sizes, one of addresses) */
 static PyObject *call(work narrow, work wide, PyObject *const *args, Py_ssize_t n) {
-    long sizes[SIZES];
-    const void *addresses[ADDRESSES] = {0};
-    if (n < 2 + SIZES || n > 2 + SIZES + ADDRESSES) {
-        PyErr_SetString(PyExc_TypeError, "a flag, a scale, sizes and addresses");
+    double reals[MOST] = {0};
+    long sizes[MOST] = {0};
+    const void *addresses[MOST] = {0};
+    if (n != 4 || PyTuple_Size(args[1]) > MOST || PyTuple_Size(args[2]) > MOST || PyTuple_Size(args[3]) > MOST) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "a flag, numbers, sizes and addresses");
         return NULL;
     }
     long is_double = PyLong_AsLong(args[0]);
-    double scale = PyFloat_AsDouble(args[1]);
-    for (int i = 0; i < SIZES; i++) sizes[i] = PyLong_AsLong(args[2 + i]);
-    for (Py_ssize_t i = 2 + SIZES; i < n; i++) addresses[i - 2 - SIZES] = PyLong_AsVoidPtr(args[i]);
+    for (Py_ssize_t i = 0; i < PyTuple_Size(args[1]); i++) reals[i] = PyFloat_AsDouble(PyTuple_GetItem(args[1], i));
+    for (Py_ssize_t i = 0; i < PyTuple_Size(args[2]); i++) sizes[i] = PyLong_AsLong(PyTuple_GetItem(args[2], i));
+    for (Py_ssize_t i = 0; i < PyTuple_Size(args[3]); i++) addresses[i] = PyLong_AsVoidPtr(PyTuple_GetItem(args[3], i));
     if (PyErr_Occurred()) return NULL;
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = (is_double ? wide : narrow)(sizes, addresses, scale);
+    failed = (is_double ? wide : narrow)(sizes, addresses, reals);
     Py_END_ALLOW_THREADS
     if (failed) return PyErr_NoMemory();
     Py_RETURN_NONE;
@@ -97,8 +103,22 @@ static PyObject *call(work narrow, work wide, PyObject *const *args, Py_ssize_t 
     }
 EXPORT(attend)
 EXPORT(attend_back)
+EXPORT(pool)
+EXPORT(pool_back)
+
+/* 2 where 32 registers hold 64 bytes each, 1 where there are 16 of 32 bytes or 32 of 16, 0 where there is less. */
+static PyObject *py_room(PyObject *self, PyObject *nothing) {
+    (void)self, (void)nothing;
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+    return PyLong_FromLong(__builtin_cpu_supports("x86-64-v4") ? 2 : __builtin_cpu_supports("x86-64-v3") ? 1 : 0);
+#elif defined(__x86_64__)
+    return PyLong_FromLong(0);
+#else
+    return PyLong_FromLong(1);
+#endif
+}
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL}
-static PyMethodDef methods[] = {METHOD(attend), METHOD(attend_back), {0}};
+static PyMethodDef methods[] = {METHOD(attend), METHOD(attend_back), METHOD(pool), METHOD(pool_back), {"room", py_room, METH_NOARGS, NULL}, {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_few", NULL, 0, methods, NULL, NULL, NULL, NULL};
 PyMODINIT_FUNC PyInit__few(void) { return PyModuleDef_Init(&module); }

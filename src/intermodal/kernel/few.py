@@ -38,6 +38,8 @@ def _compiled() -> ModuleType | None:
 
 
 _few = _compiled()
+ROOM: int = 0 if _few is None else _few.room()
+"""How much the registers of this processor hold: 2 is 2 KiB, 1 is half of that, 0 is less."""
 
 
 def serves(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> bool:
@@ -80,7 +82,7 @@ def _plain(t: Tensor, dtype: torch.dtype) -> bool:
     return (
         type(t) in (Tensor, nn.Parameter)
         and t.dtype == dtype
-        and t.device.type == "cpu"
+        and t.is_cpu
         and t.layout == torch.strided
         and t.numel() > 0
         and t.stride(-1) == 1
@@ -120,7 +122,8 @@ class _Attend(torch.autograd.Function):
         ctx.scale, ctx.plain = scale, plain
         out = _like(q)
         assert _few is not None
-        _few.attend(*_sizes(q, k, v, keep, scale), _at(q), _at(k), _at(v), _at(keep), _at(out))
+        at = tuple(map(_at, (q, k, v, keep, out)))
+        _few.attend(q.dtype == torch.float64, (scale,), _sizes(q, k, v, keep), at)
         return out
 
     @staticmethod
@@ -131,8 +134,8 @@ class _Attend(torch.autograd.Function):
         g = gradient if gradient.stride(-1) == 1 else gradient.contiguous()
         dq, dk, dv = _like(q), _like(k), _like(v)
         assert _few is not None
-        to = (_at(g), _at(dq), _at(dk), _at(dv))
-        _few.attend_back(*_sizes(q, k, v, keep, ctx.scale, g), _at(q), _at(k), _at(v), _at(keep), *to)
+        at = tuple(map(_at, (q, k, v, keep, g, dq, dk, dv)))
+        _few.attend_back(q.dtype == torch.float64, (ctx.scale,), _sizes(q, k, v, keep, g), at)
         return dq, dk, dv, None, None, None
 
 
@@ -153,11 +156,9 @@ def _at(t: Tensor | None) -> int:
     return 0 if t is None else t.data_ptr()
 
 
-def _sizes(
-    q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, g: Tensor | None = None
-) -> tuple[float | int, ...]:
-    """What the module wants to know: type, scale, sizes, and the steps from sample to sample, token, head."""
+def _sizes(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, g: Tensor | None = None) -> tuple[int, ...]:
+    """What the module wants to know: sizes, and the steps from sample to sample, token, head."""
     b, h, n, d = q.shape
     steps = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
     strides = [(0, 0, 0) if t is None else (t.stride(0), t.stride(2), t.stride(1)) for t in (q, k, v, g)]
-    return q.dtype == torch.float64, scale, b, h, n, k.shape[2], d, steps, *sum(strides, ())
+    return b, h, n, k.shape[2], d, steps, *sum(strides, ())

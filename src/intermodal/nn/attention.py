@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from intermodal.attention import Attended, attend, attend_unchecked, keep_4d
 from intermodal.errors import InputError, OneKeyWarning, ShapeError
 from intermodal.nn.blank import blank
+from intermodal.nn.linear import project
 
 ONE_KEY = (
     "{who}: every query sees at most one key, so the softmax is constantly 1 and the query is ignored; keep the "
@@ -194,14 +195,14 @@ class Attention(nn.Module):
             query = blank(query, ~blind)
             context = blank(context, ~unseen)
             value = context if same else blank(value, ~unseen)
-        if not self._checked_one_key:
-            self._check_one_key(keep, context.shape[1])
-        q, k, v = self.split(self.q_proj(query)), self.split(self.k_proj(context)), self.split(self.v_proj(value))
+        self.check_one_key(keep, context.shape[1])
+        projections = ((self.q_proj, query), (self.k_proj, context), (self.v_proj, value))
+        q, k, v = (self.split(project(by, x)) for by, x in projections)
         # Where all queries and heads see the same keys, what they do not see is zero by now: nothing is left to shield.
         ask = attend_unchecked if keep is None or keep.shape[1] == keep.shape[2] == 1 else attend
         dropout = self.dropout if self.training else 0.0
         heads, weights = ask(q, k, v, keep=keep, need_weights=need_weights, dropout=dropout)
-        output = self.out_proj(self.merge(heads))
+        output = project(self.out_proj, self.merge(heads))
         if context.shape[1] == 0:
             output = output * 0.0
         elif keep is not None:
@@ -220,9 +221,9 @@ class Attention(nn.Module):
         """Show what the projections do not."""
         return f"n_heads={self.n_heads}, d_head={self.d_head}, dropout={self.dropout}"
 
-    def _check_one_key(self, keep: Tensor | None, n_keys: int) -> None:
-        """Look once, at the first forward: a softmax over one key is constant."""
-        if torch.compiler.is_compiling():
+    def check_one_key(self, keep: Tensor | None, n_keys: int) -> None:
+        """Look once, at the first forward, and warn: a softmax over one key is constant."""
+        if self._checked_one_key or torch.compiler.is_compiling():
             return
         self._checked_one_key = True
         if sees_one_key(keep, n_keys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -20,13 +21,14 @@ class Fused(NamedTuple):
         mappings (one a layer) when asked for `"layers"`, or None. When asked for `"mass"`, a list too, of edge ->
         (B, H, Q, S): what the weights sum to over each of the S modalities of the edge's context that were given, in
         the order of the network. An ensemble has pooled (B, n_members, d), and stacks its members, member by member,
-        along the heads of the weights and along the batch of the tokens.
+        along the heads of the weights and along the batch of the tokens. The textbook's systems compute `tokens` when
+    they are first read.
 
     A row of a token that is absent, or that had nobody to ask, is zeros; any other row sums to 1.
     """
 
     pooled: Tensor
-    tokens: dict[str, Tensor]
+    tokens: Mapping[str, Tensor]
     weights: Weights | list[Weights] | None
 
 

@@ -1,28 +1,46 @@
-"""The linear layer of every module here: torch's own, by the quicker of torch's libraries."""
+"""The product of a `nn.Linear`, by the quicker of torch's libraries."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.modules import module as everywhere
 
-from intermodal.kernel import product
+from intermodal.kernel import few, product
 
 
-class Linear(nn.Linear):
-    """`nn.Linear`, whose large products run twice as fast on some processors.
+def project(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Return `layer(x)`, up to rounding; large products run twice as fast on some processors.
 
     Shape:
         (..., in_features) -> (..., out_features).
 
-    Args: as `nn.Linear`.
-
-    Relation: equal to `nn.Linear` up to rounding, and it is one: same weights, same names, hooks fire.
+    Args:
+        layer: a `nn.Linear`, or whatever took its place. Where it has hooks or is of another class, it is called.
+        x: the input.
 
     Example:
         >>> import torch
-        >>> Linear(3, 2)(torch.randn(5, 3)).shape
+        >>> project(nn.Linear(3, 2), torch.randn(5, 3)).shape
         torch.Size([5, 2])
     """
+    if type(layer) is not nn.Linear or few.watched() or not bare(layer):
+        return layer(x)  # type: ignore[no-any-return]
+    return product.linear(x, layer.weight, layer.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Multiply."""
-        return product.linear(input, self.weight, self.bias)
+
+def bare(*modules: nn.Module) -> bool:
+    """Tell whether calling these does nothing beside their arithmetic: no hooks, and no other `forward` in its place."""
+    return not (
+        everywhere._global_forward_hooks
+        or everywhere._global_forward_pre_hooks
+        or everywhere._global_backward_hooks
+        or everywhere._global_backward_pre_hooks
+        or any(
+            m._forward_hooks
+            or m._forward_pre_hooks
+            or m._backward_hooks
+            or m._backward_pre_hooks
+            or "forward" in m.__dict__
+            for m in modules
+        )
+    )

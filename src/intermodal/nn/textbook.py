@@ -8,13 +8,17 @@ Shapes: B batch, n modalities, Q and K tokens, H heads.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from intermodal.errors import InputError, MaskError, ShapeError
 from intermodal.nn.attention import Attention, check_tokens
+from intermodal.nn.averaging import averaged, weights_of
 from intermodal.nn.blank import blank
 from intermodal.nn.fused import Fused, mean_present, or_all
+from intermodal.nn.later import Later
 from intermodal.spec import ALL, Edge
 
 
@@ -64,6 +68,13 @@ class SelfAttentionFusion(nn.Module):
         """
         check_tokens("x", x, self.attention.q_proj.in_features)
         x, present = _clean(x, present)
+        pooled = None if need_weights else averaged(self.attention, x, x, present, present)
+        if pooled is None:
+            return self._whole(x, present, need_weights)
+        given = (*weights_of(self.attention), *_there(x, present))
+        return Fused(pooled, Later(("[*]",), pooled, lambda: self._whole(x, present, False), given), None)
+
+    def _whole(self, x: Tensor, present: Tensor | None, need_weights: bool) -> Fused:
         output, weights = self.attention(x, keep=_keys(present), need_weights=need_weights)
         output = _only(output, present)
         edge = Edge(ALL, ALL)
@@ -154,6 +165,25 @@ class CrossAttention(nn.Module):
             context = self.widen(context).reshape(len(context), self.n_tokens * context.shape[1], context.shape[2])
         if context_present is not None:
             context_present = context_present.repeat_interleave(self.n_tokens, dim=1)
+        pooled = None
+        if not need_weights:
+            pooled = averaged(self.attention, query, context, query_present, context_present)
+        whole = partial(self._whole, query, context, query_present, context_present)
+        if pooled is None:
+            return whole(need_weights)
+        if self.residual:
+            pooled = pooled + mean_present(query, query_present)
+        given = (*weights_of(self.attention), *_there(query, context, query_present, context_present))
+        return Fused(pooled, Later(("query",), pooled, partial(whole, False), given), None)
+
+    def _whole(
+        self,
+        query: Tensor,
+        context: Tensor,
+        query_present: Tensor | None,
+        context_present: Tensor | None,
+        need_weights: bool,
+    ) -> Fused:
         output, weights = self.attention(query, context, keep=_keys(context_present), need_weights=need_weights)
         output = _only(query + output if self.residual else output, query_present)
         named = None if weights is None else {Edge("query", "context"): _only(weights, query_present)}
@@ -234,6 +264,26 @@ class BidirectionalCrossAttention(nn.Module):
             raise ShapeError(f"a and b have one batch size, however: {tuple(a.shape)=}, {tuple(b.shape)=}")
         a, a_present = _clean(a, a_present)
         b, b_present = _clean(b, b_present)
+        whole = partial(self._whole, a, b, a_present, b_present)
+        pooled = None if need_weights else self._pooled(a, b, a_present, b_present)
+        if pooled is None:
+            return whole(need_weights)
+        given = (*weights_of(self.a_asks_b), *weights_of(self.b_asks_a), *_there(a, b, a_present, b_present))
+        return Fused(pooled, Later(self.names, pooled, partial(whole, False), given), None)
+
+    def _pooled(self, a: Tensor, b: Tensor, a_present: Tensor | None, b_present: Tensor | None) -> Tensor | None:
+        n: Tensor | int = a.shape[1] + b.shape[1]
+        if a_present is not None or b_present is not None:
+            n = (or_all(a_present, a).sum(1, keepdim=True) + or_all(b_present, b).sum(1, keepdim=True)).clamp(min=1)
+        from_b = averaged(self.a_asks_b, a, b, a_present, b_present, n_averaged=n)
+        if from_b is None:
+            return None
+        from_a = averaged(self.b_asks_a, b, a, b_present, a_present, n_averaged=n)
+        return None if from_a is None else from_b + from_a
+
+    def _whole(
+        self, a: Tensor, b: Tensor, a_present: Tensor | None, b_present: Tensor | None, need_weights: bool
+    ) -> Fused:
         from_b, a_weights = self.a_asks_b(a, b, keep=_keys(b_present), need_weights=need_weights)
         from_a, b_weights = self.b_asks_a(b, a, keep=_keys(a_present), need_weights=need_weights)
         from_b, from_a = _only(from_b, a_present), _only(from_a, b_present)
@@ -261,6 +311,11 @@ def _clean(x: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor | None]:
             f"{present.dtype=}, {tuple(present.shape)=}"
         )
     return blank(x, present.unsqueeze(-1)), present
+
+
+def _there(*tensors: Tensor | None) -> list[Tensor]:
+    """Those that were given."""
+    return [t for t in tensors if t is not None]
 
 
 def _keys(present: Tensor | None) -> Tensor | None:
