@@ -29,7 +29,7 @@ def project(layer: nn.Linear, x: Tensor) -> Tensor:
 
 
 def bare(*modules: nn.Module) -> bool:
-    """Tell whether calling these does nothing beside their arithmetic: no hooks, and no other `forward` in its place."""
+    """Tell whether calling these does nothing beside their arithmetic: no hooks, and no `forward` of another."""
     return not (
         everywhere._global_forward_hooks
         or everywhere._global_forward_pre_hooks
