@@ -175,7 +175,7 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     share, direction = torch.rand(3, 23).requires_grad_(), torch.randn(3, 3, 37)
     before, found = torch.get_num_threads(), []
     try:
-        monkeypatch.setattr(rows, "ALONE", 0)
+        monkeypatch.setattr(rows, "WORTH", 1)
         for threads in (1, 2, 7, 70):
             torch.set_num_threads(threads)
             weights = ours(q, k, None, share)

@@ -29,10 +29,15 @@ typedef struct {
     const long *sizes;
     const void *const *at;
     double scale;
-    long first, last; /* which (sample, head) pairs */
+    long next;  /* the first (sample, head) pair that nobody has taken */
     int failed;
 } job;
 typedef void (*work)(job *);
+
+static inline long take(job *j) {
+    long pair = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED);
+    return pair < j->sizes[0] * j->sizes[1] ? pair : -1;
+}
 
 #if SERVES
 #define INLINE static inline __attribute__((always_inline))
@@ -119,33 +124,26 @@ static const work FORWARD[2][2], BACKWARD[2][2];
 #endif
 
 typedef struct {
-    work run;
-    job job;
+    work f;
+    job *job;
 } task;
 
 static void *run(void *arg) {
     task *t = arg;
-    t->run(&t->job);
+    t->f(t->job);
     return NULL;
 }
 
-/* Share the (sample, head) pairs among threads: which thread takes a pair changes nothing in its numbers. */
+/* Let threads take (sample, head) pairs one after another: who takes which changes nothing in its numbers. */
 static int spread(work f, const long *sizes, const void *const *at, double scale) {
-    long pairs = sizes[0] * sizes[1], threads = sizes[SIZES - 1];
-    threads = threads < 1 ? 1 : threads > pairs ? pairs : threads > MOST_THREADS ? MOST_THREADS : threads;
-    task tasks[MOST_THREADS];
+    long threads = sizes[SIZES - 1] < MOST_THREADS ? sizes[SIZES - 1] : MOST_THREADS, started = 0;
+    job j = {sizes, at, scale, 0, 0};
+    task t = {f, &j};
     pthread_t ids[MOST_THREADS];
-    int started[MOST_THREADS] = {0}, failed = 0;
-    for (long t = threads - 1; t >= 0; t--) {
-        tasks[t] = (task){f, {sizes, at, scale, pairs * t / threads, pairs * (t + 1) / threads, 0}};
-        started[t] = t > 0 && pthread_create(&ids[t], NULL, run, &tasks[t]) == 0;
-        if (!started[t]) run(&tasks[t]);
-    }
-    for (long t = 0; t < threads; t++) {
-        if (started[t]) pthread_join(ids[t], NULL);
-        failed |= tasks[t].job.failed;
-    }
-    return failed;
+    while (started < threads - 1 && pthread_create(&ids[started], NULL, run, &t) == 0) started++;
+    run(&t);
+    while (started) pthread_join(ids[--started], NULL);
+    return j.failed;
 }
 
 /* which(double?, scale, sizes..., addresses...) */

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from intermodal.kernel import few
 
-ALONE = 2**22
-"""Multiply-adds below which one thread is quicker than starting a second."""
+WORTH = 2**27
+"""Multiply-adds that are worth a thread: a few milliseconds, as long as one waits for its turn on a busy machine."""
 
 Plain = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -132,5 +132,5 @@ def _sizes(
     of_keep = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
     of_gradient = (0, 0) if g is None else g.stride()[:2]
     steps = (of_keep, share.stride(0), of_q, q_token, q_head, of_k, k_token, k_head, *of_gradient)
-    threads = torch.get_num_threads() if math.prod(sizes) > ALONE else 1
+    threads = min(torch.get_num_threads(), math.prod(sizes) // WORTH)
     return q.dtype == torch.float64, scale, *sizes, *steps, WIDTH, threads
