@@ -342,8 +342,6 @@ LEARN = [
     *_group(
         "learn/loop.py",
         "tests/learn/test_loop.py",
-        ("the running mean starts at full decay", "min(plan.average, number / (number + 9))", "plan.average"),
-        ("no warm-up", "min(1.0, number / steps_per_epoch)", "1.0"),
         (
             "epoch 0 does not count",
             "        best = steps.held(valid_rows)\n        steps.keep()\n",
@@ -365,6 +363,12 @@ LEARN = [
             "            try:\n                callback(line)\n"
             "            except BaseException:\n                break\n",
         ),
+    ),
+    *_group(
+        "learn/plan.py",
+        "tests/learn/test_loop.py",
+        ("the running mean starts at full decay", "min(self.plan.average, number / (number + 9))", "self.plan.average"),
+        ("no warm-up", "min(1.0, number / self.an_epoch)", "1.0"),
     ),
     *_group(
         "learn/steps.py",

@@ -18,7 +18,7 @@ from intermodal.learn.compiled import CompiledSteps, serves
 from intermodal.learn.feed import Feed
 from intermodal.learn.losses import cross_entropy, squared_error
 from intermodal.learn.model import FusionModel
-from intermodal.learn.plan import Loss, Plan
+from intermodal.learn.plan import Loss, Plan, Schedule
 from intermodal.learn.steps import PlainSteps
 from intermodal.nn.network import FusionNetwork
 
@@ -76,6 +76,21 @@ class Case:
         return serves(self.model, self.feed, self.target, self.loss)
 
 
+def step(steps: Any, rows: np.ndarray, lr: float = 0.0, number: int = 1, share: float = 0.0) -> float:
+    """One step by a rate and a share of its own; the weighted sum of the losses before it."""
+
+    class Fixed:
+        def rate(self, number: int) -> float:
+            return lr
+
+        def share(self, number: int) -> float:
+            return share
+
+    total, following = steps.epoch([rows], number, Fixed())
+    assert following == number + 1
+    return total
+
+
 def gradients(steps: Any) -> dict[str, Tensor]:
     """Of each parameter, as the last step left them."""
     found = {}
@@ -99,7 +114,7 @@ def check_gradients(ours: Any, plain: Any) -> None:
 def check_step(case: Case, rows: np.ndarray) -> None:
     assert case.serves
     ours, plain = case.steps(CompiledSteps), case.steps(PlainSteps)
-    assert ours.step(rows, 0.0, 1, 0.0) == pytest.approx(plain.step(rows, 0.0, 1, 0.0), rel=1e-5)
+    assert step(ours, rows) == pytest.approx(step(plain, rows), rel=1e-5)
     check_gradients(ours, plain)
     assert ours.held(rows) == pytest.approx(plain.held(rows), rel=1e-5)
 
@@ -149,7 +164,7 @@ def test_a_batch_that_is_larger_than_the_room_is_taken_in_pieces() -> None:
     assert steps._pass.sizes[1] == 14  # 512 rows of 3 members and 12 tokens
     plain = case.steps(PlainSteps, batch_size=171)
     rows = np.random.default_rng(1).permutation(171)
-    assert steps.step(rows, 0.0, 1, 0.0) == pytest.approx(plain.step(rows, 0.0, 1, 0.0), rel=1e-5)
+    assert step(steps, rows) == pytest.approx(step(plain, rows), rel=1e-5)
     check_gradients(steps, plain)
 
 
@@ -187,10 +202,10 @@ def test_what_was_kept_last_is_what_the_model_ends_with() -> None:
     case = Case(**SMALL)
     steps = case.steps(CompiledSteps)
     rows = np.arange(7)
-    steps.step(rows, 1e-2, 1, 0.5)
+    step(steps, rows, 1e-2, 1, 0.5)
     steps.keep()
     best = steps.held(rows)
-    steps.step(rows, 1e-2, 2, 0.5)
+    step(steps, rows, 1e-2, 2, 0.5)
     assert steps.held(rows) != best
     steps.finish()
     plain = PlainSteps(steps.model, case.feed, case.target, case.weight, case.start, case.loss, Plan(**PLAN))
@@ -199,7 +214,7 @@ def test_what_was_kept_last_is_what_the_model_ends_with() -> None:
 
 def test_the_model_ends_with_parameters_of_its_own_and_in_eval() -> None:
     steps = Case(**SMALL).steps(CompiledSteps)
-    steps.step(np.arange(7), 1e-2, 1, 0.5)
+    step(steps, np.arange(7), 1e-2, 1, 0.5)
     steps.finish()
     places = {p.untyped_storage().data_ptr() for p in steps.model.parameters()}
     assert len(places) == len(list(steps.model.parameters()))
@@ -223,8 +238,8 @@ def test_what_is_not_a_number_is_not_hidden() -> None:
     case.feed.vectors.x["m0"][3] = float("nan")
     case.feed.vectors.present["m0"][3] = True
     steps = case.steps(CompiledSteps)
-    assert np.isnan(steps.step(np.array([3, 1]), 1e-2, 1, 0.5))
-    assert not np.isnan(case.steps(CompiledSteps).step(np.array([1, 2]), 1e-2, 1, 0.5))
+    assert np.isnan(step(steps, np.array([3, 1])))
+    assert not np.isnan(step(case.steps(CompiledSteps), np.array([1, 2])))
 
 
 def test_a_constant_softmax_is_warned_of() -> None:
@@ -270,22 +285,34 @@ def test_what_else_is_left_to_torch() -> None:
     assert not serves(model, feed, target, loss)
 
 
-def test_an_update_is_the_step_of_adamw_with_a_gradient_cut_to_one() -> None:
-    torch.manual_seed(0)
-    weights, decays = torch.randn(3, 32), 16
-    p = [weights[0, :decays].clone().requires_grad_(), weights[0, decays:].clone().requires_grad_()]
-    optimizer = torch.optim.AdamW(
-        [{"params": [p[0]]}, {"params": [p[1]], "weight_decay": 0.0}], lr=0.1, weight_decay=0.3
-    )
-    flat, mean = weights[0].clone(), weights[0].clone()
-    moments = (torch.zeros(32), torch.zeros(32))
-    wanted = mean.clone()
-    for number, size in ((1, 1e-2), (2, 3.0), (3, 0.3)):
-        gradient = size * torch.randn(32)
-        p[0].grad, p[1].grad = gradient[:decays].clone(), gradient[decays:].clone()
-        torch.nn.utils.clip_grad_norm_(p, 1.0)
-        optimizer.step()
-        wanted = wanted.lerp(torch.cat(p).detach(), 0.25)
-        kernel.update(flat, gradient, moments, mean, n_decay=decays, lr=0.1, weight_decay=0.3, step=number, share=0.25)
-        torch.testing.assert_close(flat, torch.cat(p).detach())
-        torch.testing.assert_close(mean, wanted)
+@pytest.mark.parametrize("size", [1e-3, 30.0], ids=["small gradients", "gradients that are cut"])
+def test_the_weights_walk_as_adamw_lets_them(size: float) -> None:
+    case = Case(**SMALL, dropout=0.0)
+    case.start.mul_(size)
+    ours, plain = (case.steps(kind, weight_decay=0.3) for kind in (CompiledSteps, PlainSteps))
+    for number in range(1, 6):
+        for steps in (ours, plain):
+            step(steps, np.arange(7) + number, 1e-2, number, 0.25)
+        found = [*ours.model.parameters()], [*plain.model.parameters()]
+        for (name, _), p, q in zip(ours.model.named_parameters(), *found, strict=True):
+            if "k_proj.bias" not in name:
+                torch.testing.assert_close(p, q, atol=1e-4, rtol=1e-3, msg=name)
+        assert ours.held(np.arange(9)) == pytest.approx(plain.held(np.arange(9)), rel=1e-4)
+
+
+def test_several_steps_in_one_call_are_the_steps_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(**SMALL, modality_dropout=0.3, n_members=2)
+    order = np.random.default_rng(3).permutation(case.n)
+    batches = [order[:7], order[7:9], order[9:16], order[16:]]
+    schedule = Schedule(Plan(**PLAN), an_epoch=3)
+    found = []
+    for noise in (0, 1 << 30, 9_000):
+        monkeypatch.setattr("intermodal.learn.compiled.NOISE", noise)
+        steps = case.steps(CompiledSteps)
+        total, number = steps.epoch(batches, 1, schedule)
+        again, number = steps.epoch(batches, number, schedule)
+        assert number == 9
+        found.append((torch.cat([p.detach().flatten() for p in steps.model.parameters()]), steps.mean, total, again))
+    for other in found[1:]:
+        assert other[0].equal(found[0][0]) and other[1].equal(found[0][1])
+        assert other[2:] == pytest.approx(found[0][2:], rel=1e-12)

@@ -62,23 +62,25 @@ static PyObject *py_run(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     return PyFloat_FromDouble(total);
 }
 
-/* update(weights, gradient, first, second, mean, how many, how many decay, lr, decay, step, share) */
-static PyObject *py_update(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+/* learn(sizes, addresses, schedule, steps, number of the first, moments, mean, how many decay, by how much) -> as run, of all */
+static PyObject *py_learn(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     (void)self;
-    if (n != 11) return PyErr_Format(PyExc_TypeError, "five addresses, two sizes and four numbers");
-    float *at[5];
-    for (int i = 0; i < 5; i++) at[i] = address(args[i]);
-    long many = PyLong_AsLong(args[5]), decay = PyLong_AsLong(args[6]), step = PyLong_AsLong(args[9]);
-    double lr = PyFloat_AsDouble(args[7]), weight_decay = PyFloat_AsDouble(args[8]), share = PyFloat_AsDouble(args[10]);
+    if (n != 10) return PyErr_Format(PyExc_TypeError, "three addresses, two numbers, three addresses and two numbers");
+    int64_t *sizes = address(args[0]);
+    void **addresses = address(args[1]);
+    const double *schedule = address(args[2]);
+    long steps = PyLong_AsLong(args[3]), first = PyLong_AsLong(args[4]), decay = PyLong_AsLong(args[8]);
+    float *at[3] = {address(args[5]), address(args[6]), address(args[7])};
+    double weight_decay = PyFloat_AsDouble(args[9]), total;
     if (PyErr_Occurred()) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    update(at[0], at[1], at[2], at[3], at[4], many, decay, lr, weight_decay, step, (float)share);
+    total = learn(sizes, addresses, schedule, steps, first, at, decay, weight_decay);
     Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
+    return PyFloat_FromDouble(total);
 }
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL}
-static PyMethodDef methods[] = {METHOD(room), METHOD(run), METHOD(update), {0}};
+static PyMethodDef methods[] = {METHOD(room), METHOD(run), METHOD(learn), {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_step", NULL, 0, methods, NULL, NULL, NULL, NULL};
 PyMODINIT_FUNC PyInit__step(void) {
     wide = WIDE != 0;

@@ -48,76 +48,56 @@ class Pass:
     Args:
         sizes: the head of the sizes, and where everything begins, in the order of `step_model.inc`.
         tensors: whatever the module reads and writes, in that order; None for what is not there.
+        moments: of AdamW, first and second, and the running mean of the weights.
+        n_decay: how many of the weights decay, the first ones.
+        weight_decay: by how much.
     """
 
-    def __init__(self, sizes: Sequence[int], tensors: Sequence[Tensor | None]) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        tensors: Sequence[Tensor | None],
+        moments: tuple[Tensor, Tensor, Tensor],
+        *,
+        n_decay: int,
+        weight_decay: float,
+    ) -> None:
         assert _step is not None
         self.sizes = torch.tensor(sizes, dtype=torch.int64)
-        self._held = list(tensors)
-        self.addresses = torch.tensor([0 if t is None else t.data_ptr() for t in tensors], dtype=torch.int64)
+        self._addresses = torch.tensor([0 if t is None else t.data_ptr() for t in tensors], dtype=torch.int64)
         room = torch.zeros(_step.room(self.sizes.data_ptr()) + 64, dtype=torch.uint8)
-        self._held.append(room)
-        self.addresses[2] = -(-room.data_ptr() // 64) * 64
-        self._numbers, self._places = self.sizes.numpy(), self.addresses.numpy()
-        self._at = (self.sizes.data_ptr(), self.addresses.data_ptr())
+        self._addresses[2] = -(-room.data_ptr() // 64) * 64
+        self._held = (tensors, moments, room)
+        self._numbers, self._places = self.sizes.numpy(), self._addresses.numpy()
+        self._at = (self.sizes.data_ptr(), self._addresses.data_ptr())
+        self._update = (*(t.data_ptr() for t in moments), n_decay, weight_decay)
 
-    def run(
-        self, batch: int, *, gradient: int, least: int, weights: int, rows: int, chances: int = 0, noise: int = 0
+    def learn(
+        self, schedule: Tensor, first: int, *, gradient: int, least: int, rows: int, chances: int = 0, noise: int = 0
     ) -> float:
-        """Go through a batch; return the weighted sum of its losses.
+        """Take some steps; return the weighted sum of their losses, each before its step.
 
         Args:
-            batch: samples.
-            gradient: how many numbers the gradient has, or 0 to go forward alone.
+            schedule: float64 (steps, 3): samples, learning rate, and the share of the new weights in the running mean.
+            first: the number of the first step, from 1.
+            gradient: how many numbers the gradient has.
             least: the least byte that stays, or 0 to drop nothing.
-            weights: where the parameters lie.
-            rows: where the numbers of the samples lie.
+            rows: where the numbers of the samples lie, all batches one behind the other.
             chances: where the numbers lie that hide modalities, or 0.
             noise: where the bytes lie that drop features, or 0.
         """
         assert _step is not None
-        self._numbers[0], self._numbers[13], self._numbers[14] = batch, gradient, least
+        self._numbers[13], self._numbers[14] = gradient, least
         places = self._places
-        places[0], places[3], places[7], places[8] = weights, rows, chances, noise
-        return float(_step.run(*self._at))
+        places[3], places[7], places[8] = rows, chances, noise
+        return float(_step.learn(*self._at, schedule.data_ptr(), len(schedule), first, *self._update))
 
-
-def update(
-    weights: Tensor,
-    gradient: Tensor,
-    moments: tuple[Tensor, Tensor],
-    mean: Tensor,
-    *,
-    n_decay: int,
-    lr: float,
-    weight_decay: float,
-    step: int,
-    share: float,
-) -> None:
-    """Take one step of AdamW with the gradient cut to a norm of 1, and move the running mean by `share` towards it.
-
-    Args:
-        weights: all parameters side by side, a multiple of `LANES`; so the others.
-        gradient: of each.
-        moments: first and second.
-        mean: of the weights.
-        n_decay: how many of them decay, the first ones.
-        lr: learning rate.
-        weight_decay: of those that decay.
-        step: counted from 1.
-        share: of the new weights in the mean.
-
-    Example:
-        >>> from intermodal.kernel import step
-        >>> w, g, m, v, mean = (torch.zeros(16) for _ in range(5))
-        >>> g[0] = 0.5
-        >>> if step.built():
-        ...     step.update(w, g, (m, v), mean, n_decay=0, lr=0.1, weight_decay=0.0, step=1, share=0.5)
-        ...     print(w[:2], mean[:2])
-        ... else:
-        ...     print("tensor([-0.1000,  0.0000]) tensor([-0.0500,  0.0000])")
-        tensor([-0.1000,  0.0000]) tensor([-0.0500,  0.0000])
-    """
-    assert _step is not None
-    at = [t.data_ptr() for t in (weights, gradient, *moments, mean)]
-    _step.update(*at, weights.numel(), n_decay, lr, weight_decay, step, share)
+    def losses(self, batch: int, *, weights: int, rows: int) -> float:
+        """The weighted sum of the losses of a batch, by the weights that lie at an address, with nothing dropped."""
+        assert _step is not None
+        self._numbers[0], self._numbers[13], self._numbers[14] = batch, 0, 0
+        places, before = self._places, self._places[0]
+        places[0], places[3], places[7], places[8] = weights, rows, 0, 0
+        total = float(_step.run(*self._at))
+        places[0] = before
+        return total

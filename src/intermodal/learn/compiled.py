@@ -8,7 +8,7 @@ Shapes: N samples, B batch, K members, O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from intermodal.learn import losses
 from intermodal.learn.anatomy import Anatomy
 from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel
-from intermodal.learn.plan import Loss, Plan
+from intermodal.learn.plan import Loss, Plan, Schedule
 from intermodal.nn.dropping import Noise, least_byte
 
+NOISE = 1 << 21
+"""Bytes that dropout draws for several steps at a time, about."""
 LOSSES = (losses.cross_entropy, losses.squared_error)
 
 
@@ -84,7 +86,6 @@ class CompiledSteps:
         self._best: Tensor | None = None
         self._hides = model.network.modality_dropout > 0
         self._least = least_byte(model.dropout.p) if model.dropout.p > 0 else 0
-        self._words = torch.empty(self.anatomy.dropped(plan.batch_size) // 8, dtype=torch.int64)
         self._pass = kernel.Pass(
             self.anatomy.sizes(places, plan.batch_size, LOSSES.index(loss)),
             [
@@ -93,6 +94,9 @@ class CompiledSteps:
                 torch.tensor([model.network.modality_dropout], dtype=torch.float32),
                 *_data(feed),
             ],
+            (self.first, self.second, self.mean),
+            n_decay=self.n_decay,
+            weight_decay=plan.weight_decay,
         )
         self._look_once(feed)
 
@@ -102,40 +106,44 @@ class CompiledSteps:
         with torch.no_grad():
             self.model.eval()(x, present)
 
-    def step(self, rows: np.ndarray, lr: float, number: int, share: float) -> float:
-        """Take one step; as `PlainSteps.step`."""
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
-        chances = self.noise.chances(2, len(rows), len(self.anatomy.names)) if self._hides else None
-        words = self.noise.fill(self._words[: self.anatomy.dropped(len(rows)) // 8]) if self._least else None
-        total = self._pass.run(
-            len(rows),
+    def epoch(self, batches: Iterable[np.ndarray], first: int, schedule: Schedule) -> tuple[float, int]:
+        """Take a step a batch; as `PlainSteps.epoch`."""
+        total, some, number, drawn = 0.0, list[np.ndarray](), first, 0
+        for rows in batches:
+            some.append(rows)
+            drawn += self.anatomy.dropped(len(rows))
+            if drawn > NOISE:
+                total += self._learn(some, number, schedule)
+                some, number, drawn = [], number + len(some), 0
+        if some:
+            total += self._learn(some, number, schedule)
+        return total, number + len(some)
+
+    def _learn(self, batches: list[np.ndarray], first: int, schedule: Schedule) -> float:
+        """Several steps in one call: in a thread of its own, each call waits for its turn to speak Python."""
+        sizes = [len(rows) for rows in batches]
+        rows = np.concatenate(batches, dtype=np.int64)
+        numbers = range(first, first + len(batches))
+        lines = [[n, schedule.rate(i), schedule.share(i)] for n, i in zip(sizes, numbers, strict=True)]
+        chances = self.noise.chances(2 * len(rows) * len(self.anatomy.names)) if self._hides else None
+        drawn = sum(map(self.anatomy.dropped, sizes)) // 8
+        words = self.noise.fill(torch.empty(drawn, dtype=torch.int64)) if self._least else None
+        return self._pass.learn(
+            torch.tensor(lines, dtype=torch.float64),
+            first,
             gradient=len(self.flat),
             least=self._least,
-            weights=self.flat.data_ptr(),
             rows=rows.ctypes.data,
             chances=0 if chances is None else chances.data_ptr(),
             noise=0 if words is None else words.data_ptr(),
         )
-        kernel.update(
-            self.flat,
-            self.gradient,
-            (self.first, self.second),
-            self.mean,
-            n_decay=self.n_decay,
-            lr=lr,
-            weight_decay=self.plan.weight_decay,
-            step=number,
-            share=share,
-        )
-        return total
 
     def held(self, rows: np.ndarray) -> float:
         """The weighted mean loss of the averaged weights over some rows."""
         total, size = 0.0, self.plan.batch_size
         for i in range(0, len(rows), size):
             some = np.ascontiguousarray(rows[i : i + size], dtype=np.int64)
-            at = {"weights": self.mean.data_ptr(), "rows": some.ctypes.data}
-            total += self._pass.run(len(some), gradient=0, least=0, **at)
+            total += self._pass.losses(len(some), weights=self.mean.data_ptr(), rows=some.ctypes.data)
         return total / max(float(self.weight[rows].sum()), 1e-12)
 
     def keep(self) -> None:

@@ -6,7 +6,7 @@ Who takes the steps is chosen once: the compiled step where it serves, torch els
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from intermodal.learn.compiled import CompiledSteps, serves
 from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel
-from intermodal.learn.plan import Loss, Plan
+from intermodal.learn.plan import Loss, Plan, Schedule
 from intermodal.learn.steps import PlainSteps, decay_groups, mean_loss
 
 __all__ = ["Loss", "Plan", "decay_groups", "mean_loss", "train"]
@@ -24,7 +24,7 @@ __all__ = ["Loss", "Plan", "decay_groups", "mean_loss", "train"]
 class Steps(Protocol):
     """Whoever trains a model step by step; `PlainSteps` says what each does."""
 
-    def step(self, rows: np.ndarray, lr: float, number: int, share: float) -> float: ...
+    def epoch(self, batches: Iterable[np.ndarray], first: int, schedule: Schedule) -> tuple[float, int]: ...
     def held(self, rows: np.ndarray) -> float: ...
     def keep(self) -> None: ...
     def finish(self) -> None: ...
@@ -87,19 +87,15 @@ def run(
 ) -> list[dict[str, Any]]:
     """Train by these steps; arguments and history as in `train`."""
     rng = np.random.default_rng(plan.seed)
-    steps_per_epoch = max(1, -(-len(rows) // plan.batch_size))
+    schedule = Schedule(plan, max(1, -(-len(rows) // plan.batch_size)))
     all_weight = float(weight[rows].sum())
     history: list[dict[str, Any]] = []
-    best, best_epoch, number, started = float("inf"), 0, 0, time.perf_counter()
+    best, best_epoch, number, started = float("inf"), 0, 1, time.perf_counter()
     if len(valid_rows):
         best = steps.held(valid_rows)
         steps.keep()
     for epoch in range(1, plan.max_epochs + 1):
-        total = 0.0
-        for picked in feed.epoch(rows, plan.batch_size, rng):
-            number += 1
-            lr = plan.lr * min(1.0, number / steps_per_epoch)
-            total += steps.step(picked, lr, number, 1 - min(plan.average, number / (number + 9)))
+        total, number = steps.epoch(feed.epoch(rows, plan.batch_size, rng), number, schedule)
         line: dict[str, Any] = {"epoch": epoch, "train_loss": total / all_weight}
         line["valid_loss"] = steps.held(valid_rows) if len(valid_rows) else None
         line["seconds"] = time.perf_counter() - started

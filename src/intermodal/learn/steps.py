@@ -6,6 +6,7 @@ Shapes: B batch, K members, O outputs.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel
-from intermodal.learn.plan import Loss, Plan
+from intermodal.learn.plan import Loss, Plan, Schedule
 from intermodal.nn.dropping import Noise, dropping_by
 
 
@@ -44,18 +45,24 @@ class PlainSteps:
         self.noise = Noise(plan.seed, target.device)
         self._best: dict[str, Tensor] | None = None
 
-    def step(self, rows: np.ndarray, lr: float, number: int, share: float) -> float:
-        """Take one step.
+    def epoch(self, batches: Iterable[np.ndarray], first: int, schedule: Schedule) -> tuple[float, int]:
+        """Take a step a batch.
 
         Args:
-            rows: of the batch.
-            lr: learning rate.
-            number: of the step, from 1.
-            share: by how much the running mean moves towards the new weights.
+            batches: rows of each.
+            first: the number of the first step, from 1.
+            schedule: learning rate, and how the running mean moves.
 
         Returns:
-            The weighted sum of the losses before the step.
+            The weighted sum of all losses, each before its step, and the number of the step that comes next.
         """
+        total, number = 0.0, first
+        for rows in batches:
+            total += self._step(rows, schedule.rate(number), schedule.share(number))
+            number += 1
+        return total, number
+
+    def _step(self, rows: np.ndarray, lr: float, share: float) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.model.train()

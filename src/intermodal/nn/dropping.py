@@ -9,6 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+HIDING = 0x5EED
+"""Turns a seed into that of the numbers that hide modalities: either kind of number may be drawn ahead of the other."""
+
 
 class Source(Protocol):
     """Whoever drops features, and hides modalities, by numbers of its own."""
@@ -66,6 +69,7 @@ class Noise:
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self.generator = torch.Generator(device).manual_seed(seed)
+        self._other = torch.Generator(device).manual_seed(seed ^ HIDING)
 
     def drop(self, x: Tensor, p: float) -> Tensor:
         """Return x with features dropped with probability p, and the others scaled up."""
@@ -81,7 +85,7 @@ class Noise:
 
     def chances(self, *shape: int) -> Tensor:
         """Return numbers between 0 and 1."""
-        return torch.rand(shape, generator=self.generator, device=self.generator.device)
+        return torch.rand(shape, generator=self._other, device=self._other.device)
 
 
 def least_byte(p: float) -> int:
