@@ -47,6 +47,7 @@ EXCEPTIONS = {
     ("learn/comparison.py", "intermodal.report", "_repr_html_"),
     ("learn/compare.py", "intermodal.explain", "_findings"),
     ("learn/estimators.py", "intermodal.explain", "_findings"),
+    ("learn/estimators.py", "intermodal.explain", "_sure"),
     ("explain/explaining.py", "intermodal.report", "_repr_html_"),
     ("explain/explaining.py", "intermodal.report", "_repr_markdown_"),
     ("explain/trace.py", "intermodal.report", "_report_room"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +15,12 @@ from intermodal.data.alongside import unknown_targets
 from intermodal.data.samples import Samples
 from intermodal.errors import DataWarning, InputError, did_you_mean
 from intermodal.learn import baselines as _baselines
+from intermodal.learn.beginning import Shared
 from intermodal.learn.comparison import Comparison
 from intermodal.learn.scoring import find
+from intermodal.learn.side_by_side import side_by_side
 from intermodal.learn.splitting import Fold, Task, folds, given
-from intermodal.learn.trials import Trial, run_trial
+from intermodal.learn.trials import Opened
 from intermodal.learn.verdict import Row, Setting
 from intermodal.spec import Spec
 
@@ -320,38 +323,51 @@ def _run(
     task: Task,
     progress: Progress | None,
 ) -> list[Row]:
-    total = len(makers) * (len(cuts) + len(choosing or ()))
-    done = 0
+    which = [*(choosing or ()), *cuts]
+    total = len(makers) * len(which)
 
-    def trials(maker: _Maker, which: list[Fold]) -> list[Trial]:
-        nonlocal done
-        kept = []
+    def openings() -> Iterator[Callable[[], Opened]]:
+        """Fold by fold, so that what fusions of a fold have in common is held no longer than that."""
+        done = 0
         for i, fold in enumerate(which):
-            if progress is not None:
-                progress(done, total, f"{maker.name}, fold {i + 1} of {len(which)}")
-            kept.append(
-                run_trial(maker.make, parts.samples, parts.y, fold.train, fold.test, task=task, groups=parts.groups)
+            shared = Shared()
+            at, of = (
+                (i + 1, len(choosing)) if choosing and i < len(choosing) else (i + 1 - len(choosing or ()), len(cuts))
             )
-            done += 1
-        return kept
+            for maker in makers:
+                if progress is not None:
+                    progress(done, total, f"{maker.name}, fold {at} of {of}")
+                yield partial(
+                    Opened,
+                    maker.make,
+                    parts.samples,
+                    parts.y,
+                    fold.train,
+                    fold.test,
+                    task=task,
+                    groups=parts.groups,
+                    shared=shared if maker.words else None,
+                )
+                done += 1
 
+    trials = side_by_side(openings())
     rows = []
-    for maker in makers:
-        chosen_by = None if choosing is None else trials(maker, choosing)
-        reported = trials(maker, cuts)
+    for j, maker in enumerate(makers):
+        own = trials[j :: len(makers)]
+        reported, chosen_by = own[len(choosing or ()) :], own[: len(choosing or ())]
         rows.append(
             Row(
                 maker.name,
                 maker.kind,
                 reported,
-                reported if chosen_by is None else chosen_by,
+                reported if choosing is None else chosen_by,
                 maker.attends,
                 maker.simplicity,
                 maker.words,
             )
         )
     if progress is not None:
-        progress(done, total, "done")
+        progress(total, total, "done")
     return rows
 
 

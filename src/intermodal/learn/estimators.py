@@ -22,16 +22,16 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from intermodal.data.samples import Samples
 from intermodal.errors import AttentionWarning, DataError, InputError
 from intermodal.learn import losses
+from intermodal.learn.beginning import Begun, Ready, Shared
 from intermodal.learn.building import build, strides
 from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
-from intermodal.learn.loop import train
+from intermodal.learn.loop import steps_for
 from intermodal.learn.model import FusionModel
 from intermodal.learn.parameters import refuse, wrong_counts, wrong_shares
 from intermodal.learn.plan import Plan
 from intermodal.learn.predicting import numbers_of, outputs_of, refuse_nan, shares_of
 from intermodal.learn.preprocess import Preprocessor
-from intermodal.learn.straight import fit_straight
 from intermodal.learn.threads import one_thread
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Spec
@@ -102,6 +102,21 @@ class _FusionEstimator(BaseEstimator):
     # --- fitting
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+        begun = self._begin(X, y, sample_weight, groups)
+        ready = begun.ready
+        with torch.random.fork_rng(devices=[]), one_thread(ready.target.device):
+            begun.run()
+            self.history_ = begun.history
+            self.findings_ = self._findings(begun.model, ready.feed, ready.learn, self._sure(begun))
+        self.model_ = begun.model
+
+    def _begin(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, shared: Shared | None = None
+    ) -> Begun:
+        """All that comes before the first step; a fit that is broken off leaves no model, neither an old nor half one.
+
+        What does not depend on the fusion is taken from `shared`, where estimators differ in nothing else.
+        """
         self._check_numbers()
         device = to_device(self.device)
         samples, y = self._samples_and_target(X, y, fitting=True)
@@ -119,49 +134,46 @@ class _FusionEstimator(BaseEstimator):
         learn, held = self._hold_out(samples, labels, groups, weight)
         for name in ("model_", "findings_"):
             if hasattr(self, name):
-                delattr(self, name)  # a fit that is broken off leaves no model, neither the old nor half a new one
+                delattr(self, name)
         self.names_ = samples.names
         self.target_ = samples.target
-        self.preprocessor_ = Preprocessor.fit(samples[learn], weight[learn])
-        self.stride_ = strides(samples) if self.stride == "auto" else self.stride
         self.spec_ = Spec.parse(self.fusion, self.names_)
-        scaled = self.preprocessor_.apply(samples)
-        feed = Feed(scaled, device=device)
+        rows: dict[str, Any] = {"labels": labels, "groups": groups, "learn": learn, "held": held}
         with torch.random.fork_rng(devices=[]), one_thread(device):
-            line = fit_straight(scaled, target, weight, labels=labels, groups=groups, seed=self.seed)
+            ready = (shared or Shared()).once(
+                lambda: Ready.of(samples, target, weight, **rows, loss=loss, seed=self.seed, device=device)
+            )
+            self.preprocessor_ = ready.preprocessor
+            self.stride_ = ready.strides if self.stride == "auto" else self.stride
             torch.manual_seed(self.seed)
             model = self._build(n_outputs).to(device)
-            numbers = torch.empty(0, device=device)
-            model.coef.copy_(as_tensor(line.coef, numbers))
-            model.intercept.copy_(as_tensor(line.intercept, numbers))
-            self.history_ = train(
-                model,
-                feed,
-                as_tensor(target, torch.empty(0, dtype=_dtype(target), device=device)),
-                as_tensor(weight, numbers),
-                as_tensor(line.unseen, numbers),
-                loss,
-                rows=learn,
-                valid_rows=held,
-                plan=self._plan(len(learn)),
-                callback=self.callback,
-            )
-            self.findings_ = self._findings(model, feed, learn)
-        self.model_ = model
+            model.coef.copy_(as_tensor(ready.line.coef, model.coef))
+            model.intercept.copy_(as_tensor(ready.line.intercept, model.intercept))
+            plan = self._plan(len(learn))
+            steps = steps_for(model, ready.feed, ready.target, ready.weight, ready.start, loss, plan)
+        return Begun(model, ready, steps, plan, self.callback)
 
-    def _findings(self, model: FusionModel, feed: Feed, rows: np.ndarray) -> list[dict[str, str]]:
-        """What is odd about the fusion and about the attention that was learned, seen on some of the rows.
+    def _end(self, begun: Begun) -> None:
+        """Take over what was trained; nobody looks at its attention."""
+        self.history_ = begun.history
+        self._sure(begun)
+        self.model_ = begun.model
 
-        Only what the structure alone makes sure of is warned of; one key is, by the network itself.
-        """
-        from intermodal.explain.diagnosing import examine, never_better, spread
-        from intermodal.explain.findings import worst_first
+    def _sure(self, begun: Begun) -> list[Any]:
+        """What the structure alone makes sure of; all of it is warned of, but one key, of which the network warns."""
         from intermodal.explain.linting import lint_network
 
-        sure = lint_network(model.network, feed.samples)
+        sure = lint_network(begun.model.network, begun.ready.feed.samples)
         for f in sure:
             if f.severity != "note" and f.id != "one-key":
                 warnings.warn(f"{f.text}; {f.remedy}", AttentionWarning, stacklevel=4)
+        return sure
+
+    def _findings(self, model: FusionModel, feed: Feed, rows: np.ndarray, sure: list[Any]) -> list[dict[str, str]]:
+        """What is odd about the fusion and about the attention that was learned, seen on some of the rows."""
+        from intermodal.explain.diagnosing import examine, never_better, spread
+        from intermodal.explain.findings import worst_first
+
         some = rows[spread(len(rows), LOOKED_AT)]
         seen = examine(
             model,
@@ -424,8 +436,10 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each sample, (N,)."""
-        chosen = self.predict_proba(X).argmax(1)
-        return np.asarray(self.classes_[chosen])
+        return self._classes_of(self.predict_proba(X))
+
+    def _classes_of(self, probabilities: np.ndarray) -> np.ndarray:
+        return np.asarray(self.classes_[probabilities.argmax(1)])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy; `y` is taken from the samples when None."""
@@ -495,10 +509,6 @@ def _own_rows(samples: Samples) -> np.ndarray:
     if samples.split is None or (samples.split == "test").all():
         return np.arange(len(samples))
     return np.flatnonzero(samples.split != "test")
-
-
-def _dtype(target: np.ndarray) -> torch.dtype:
-    return torch.int64 if target.dtype.kind in "iu" else torch.float32
 
 
 def _is_plain(X: Any) -> bool:
