@@ -200,11 +200,11 @@ def test_gradients_can_be_differentiated_once_more() -> None:
 @needs_it
 def test_what_lies_oddly_in_memory_is_read_as_it_lies() -> None:
     q, k = (heads(3, 2, n, 3, DOUBLE) for n in (7, 41))
-    keep, share = (torch.rand(41, 3) < 0.7).T[:, None, None], torch.rand(7, 1, dtype=DOUBLE).T
+    keep, share = (torch.rand(41, 3) < 0.7).T[:, None, None], torch.rand(7, 3).T
     turned, wide = torch.randn(41, 2, 3, dtype=DOUBLE).permute(2, 1, 0), torch.randn(1, 1, 41, dtype=DOUBLE)
     for direction in (turned, wide.expand(3, 2, 41), torch.ones((), dtype=DOUBLE).expand(3, 2, 41)):
         found = torch.autograd.grad(ours(q, k, keep, share), (q, k), direction)
-        plain = torch.autograd.grad(formula(keep, 0.5)(q, k, share), (q, k), direction)
+        plain = torch.autograd.grad(formula(keep, 0.5)(q, k, share.double()), (q, k), direction)
         for one, other in zip(found, plain, strict=True):
             torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-12)
 
@@ -246,4 +246,4 @@ def test_the_module_refuses_what_it_cannot_run() -> None:
     with pytest.raises(TypeError, match="a flag, a scale, sizes and addresses"):
         rows._rows.weights(0, 1.0)
     with pytest.raises(ValueError, match="no vectors of that width"):
-        rows._rows.weights(0, 1.0, *[1] * 15, 128, 1)
+        rows._rows.weights(0, 1.0, *[1] * 20, 128, 1, *[0] * 12)

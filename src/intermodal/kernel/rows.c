@@ -1,8 +1,8 @@
-/* Mean attention weights over many tokens on a processor: scores, exponentials and their mean in one pass.
+/* Attention over many tokens on a processor, and its mean weights alone: scores, exponentials and sums in one pass.
 
    Scores of a few rows at a time stay in the cache and nothing of size (Q, K) is ever there. The module takes addresses
-   and sizes and checks nothing: `rows.py` does. It holds its functions once for each width of vectors, 64 and 32 bytes;
-   `widest` says which of them this processor has, and 0 where it has neither: there torch's kernels serve. */
+   and sizes and checks nothing: `rows.py` and `many.py` do. It holds its functions once for each width of vectors, 64
+   and 32 bytes; `widest` says which of them this processor has, and 0 where it has neither: there torch's serve. */
 
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
@@ -18,25 +18,43 @@
 #define SERVES 0
 #endif
 
-#define SIZES 17 /* B H Q K D, steps (sample) of keep and share, steps (sample, token, head) of q, k, (sample, head) of
-                    the gradient, width of a vector, threads */
-#define ADDRESSES 8 /* q, k, keep, share; forward: weights; backward: gradient, dq, dk, dshare */
 #define MOST_THREADS 64
 #define LOG2E 1.44269504088896340736
 #define TALL 6 /* rows of a tile of scores, held in registers */
 
 typedef struct {
-    const long *sizes;
-    const void *const *at;
+    long sample, token, head; /* from one to the next */
+} steps;
+
+/* What the module is told, in this order: sizes, steps in memory, the width of a vector in bytes, threads. */
+typedef struct {
+    long B, H, Q, K, D, E, keep, share;
+    steps q, k, v, g;
+    long width, threads;
+} shape;
+
+/* And where the tensors are; 0 where one is not. What is written lies with the heads of a token side by side, but for
+   `weights` (B, H, K) and `dshare` (B, H, Q). */
+typedef struct {
+    const void *q, *k, *v, *keep, *share, *g;
+    void *out, *weights, *dq, *dk, *dv, *dshare;
+} places;
+
+#define SIZES ((int)(sizeof(shape) / sizeof(long)))
+#define ADDRESSES ((int)(sizeof(places) / sizeof(void *)))
+
+typedef struct {
+    const shape *a;
+    const places *at;
     double scale;
-    long next;  /* the first (sample, head) pair that nobody has taken */
+    long next; /* the first (sample, head) pair that nobody has taken */
     int failed;
 } job;
 typedef void (*work)(job *);
 
 static inline long take(job *j) {
     long pair = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED);
-    return pair < j->sizes[0] * j->sizes[1] ? pair : -1;
+    return pair < j->a->B * j->a->H ? pair : -1;
 }
 
 #if SERVES
@@ -115,13 +133,13 @@ static long widest(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("x86-64-v4") ? 64 : __builtin_cpu_supports("x86-64-v3") ? 32 : 0;
 }
-static const work FORWARD[2][2] = {{forward_float_256, forward_float_512}, {forward_double_256, forward_double_512}};
-static const work BACKWARD[2][2] = {{backward_float_256, backward_float_512},
-                                    {backward_double_256, backward_double_512}};
+#define ALL(f) {{f##_float_256, f##_float_512}, {f##_double_256, f##_double_512}}
 #else
 static long widest(void) { return 0; }
-static const work FORWARD[2][2], BACKWARD[2][2];
+#define ALL(f) {{NULL}}
 #endif
+static const work WEIGHTS[2][2] = ALL(weights), WEIGHTS_BACK[2][2] = ALL(weights_back);
+static const work ATTEND[2][2] = ALL(attend), ATTEND_BACK[2][2] = ALL(attend_back);
 
 typedef struct {
     work f;
@@ -135,9 +153,9 @@ static void *run(void *arg) {
 }
 
 /* Let threads take (sample, head) pairs one after another: who takes which changes nothing in its numbers. */
-static int spread(work f, const long *sizes, const void *const *at, double scale) {
-    long threads = sizes[SIZES - 1] < MOST_THREADS ? sizes[SIZES - 1] : MOST_THREADS, started = 0;
-    job j = {sizes, at, scale, 0, 0};
+static int spread(work f, const shape *a, const places *at, double scale) {
+    long threads = a->threads < MOST_THREADS ? a->threads : MOST_THREADS, started = 0;
+    job j = {a, at, scale, 0, 0};
     task t = {f, &j};
     pthread_t ids[MOST_THREADS];
     while (started < threads - 1 && pthread_create(&ids[started], NULL, run, &t) == 0) started++;
@@ -148,18 +166,24 @@ static int spread(work f, const long *sizes, const void *const *at, double scale
 
 /* which(double?, scale, sizes..., addresses...) */
 static PyObject *call(const work which[2][2], PyObject *const *args, Py_ssize_t n) {
-    long sizes[SIZES];
-    const void *at[ADDRESSES] = {0};
-    if (n < 2 + SIZES || n > 2 + SIZES + ADDRESSES) {
+    union {
+        shape of;
+        long at[SIZES];
+    } sizes;
+    union {
+        places of;
+        void *at[ADDRESSES];
+    } addresses;
+    if (n != 2 + SIZES + ADDRESSES) {
         PyErr_SetString(PyExc_TypeError, "a flag, a scale, sizes and addresses");
         return NULL;
     }
     long is_double = PyLong_AsLong(args[0]);
     double scale = PyFloat_AsDouble(args[1]);
-    for (int i = 0; i < SIZES; i++) sizes[i] = PyLong_AsLong(args[2 + i]);
-    for (Py_ssize_t i = 2 + SIZES; i < n; i++) at[i - 2 - SIZES] = PyLong_AsVoidPtr(args[i]);
+    for (int i = 0; i < SIZES; i++) sizes.at[i] = PyLong_AsLong(args[2 + i]);
+    for (int i = 0; i < ADDRESSES; i++) addresses.at[i] = PyLong_AsVoidPtr(args[2 + SIZES + i]);
     if (PyErr_Occurred()) return NULL;
-    long width = sizes[SIZES - 2];
+    long width = sizes.of.width;
     if (width > widest() || (width != 32 && width != 64)) {
         PyErr_SetString(PyExc_ValueError, "this processor has no vectors of that width");
         return NULL;
@@ -167,30 +191,29 @@ static PyObject *call(const work which[2][2], PyObject *const *args, Py_ssize_t 
     work f = which[is_double != 0][width == 64];
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = spread(f, sizes, at, scale);
+    failed = spread(f, &sizes.of, &addresses.of, scale);
     Py_END_ALLOW_THREADS
     if (failed) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
-static PyObject *py_weights(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    (void)self;
-    return call(FORWARD, args, n);
-}
-
-static PyObject *py_weights_back(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    (void)self;
-    return call(BACKWARD, args, n);
-}
+#define EXPORT(name, which)                                                           \
+    static PyObject *py_##name(PyObject *self, PyObject *const *args, Py_ssize_t n) { \
+        (void)self;                                                                   \
+        return call(which, args, n);                                                  \
+    }
+EXPORT(weights, WEIGHTS)
+EXPORT(weights_back, WEIGHTS_BACK)
+EXPORT(attend, ATTEND)
+EXPORT(attend_back, ATTEND_BACK)
 
 static PyObject *py_widest(PyObject *self, PyObject *none) {
     (void)self, (void)none;
     return PyLong_FromLong(widest());
 }
 
-static PyMethodDef methods[] = {{"weights", (PyCFunction)(void (*)(void))py_weights, METH_FASTCALL, NULL},
-                                {"weights_back", (PyCFunction)(void (*)(void))py_weights_back, METH_FASTCALL, NULL},
-                                {"widest", py_widest, METH_NOARGS, NULL},
-                                {0}};
+#define METHOD(name) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL}
+static PyMethodDef methods[] = {METHOD(weights), METHOD(weights_back), METHOD(attend), METHOD(attend_back),
+                                {"widest", py_widest, METH_NOARGS, NULL}, {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_rows", NULL, 0, methods, NULL, NULL, NULL, NULL};
 PyMODINIT_FUNC PyInit__rows(void) { return PyModuleDef_Init(&module); }

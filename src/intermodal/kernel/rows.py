@@ -3,9 +3,9 @@
 A mean over queries commutes with the projections after attention: of the weights only their mean is needed, one number
 a head and key. The module (`rows.c`) sums scores up in registers, a few rows at a time, and takes exponentials and
 means while they are in the cache. Nothing of size (Q, K) is ever there, and no values are mixed. Where it was not
-built, or cannot serve, `serves` says no.
+built, or cannot serve, `serves` says no. Attention itself by the same module: `intermodal.kernel.many`.
 
-Shapes: B batch, H heads, Q queries, K keys, D width of a head.
+Shapes: B batch, H heads, Q queries, K keys, D width of a head, E width of a value head.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def mean_weights(q: Tensor, k: Tensor, keep: Tensor | None, share: Tensor, scale
     """
     if share.dtype != q.dtype or len(share) != len(q):
         share = share.to(q.dtype).expand(len(q), -1)
-    return _MeanWeights.apply(q, k, _row(keep), _row(share), scale, plain)  # type: ignore[no-any-return, no-untyped-call]
+    return _MeanWeights.apply(q, k, row(keep), row(share), scale, plain)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _MeanWeights(torch.autograd.Function):
@@ -91,8 +91,7 @@ class _MeanWeights(torch.autograd.Function):
         ctx.save_for_backward(q, k, keep, share)
         ctx.scale, ctx.plain = scale, plain
         out = q.new_empty(*q.shape[:2], k.shape[2])
-        assert _rows is not None
-        _rows.weights(*_sizes(q, k, keep, share, scale), *map(few._at, (q, k, keep, share, out)))
+        run("weights", scale, q, k, keep=keep, share=share, weights=out)
         return out
 
     @staticmethod
@@ -100,13 +99,11 @@ class _MeanWeights(torch.autograd.Function):
         q, k, keep, share = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _again(ctx, (q, k, share), gradient)
-        gradient = _row(gradient)
+        g = row(gradient).unsqueeze(2)
         dq, dk = few._like(q), few._like(k)
         # Shares that want a gradient get one of each head.
         of_heads = q.new_empty(q.shape[:3]) if ctx.needs_input_grad[3] else None
-        assert _rows is not None
-        to = (q, k, keep, share, gradient, dq, dk, of_heads)
-        _rows.weights_back(*_sizes(q, k, keep, share, ctx.scale, gradient), *map(few._at, to))
+        run("weights_back", ctx.scale, q, k, keep=keep, share=share, g=g, dq=dq, dk=dk, dshare=of_heads)
         return dq, dk, None, None if of_heads is None else of_heads.sum(1), None, None
 
 
@@ -119,18 +116,41 @@ def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], gradient: Tensor) ->
     return dq, dk, None, dshare, None, None
 
 
-def _row(t: Any) -> Any:
+def row(t: Any) -> Any:
+    """The tensor, or a copy whose last axis lies together."""
     return t if t is None or t.stride(-1) == 1 else t.contiguous()
 
 
-def _sizes(
-    q: Tensor, k: Tensor, keep: Tensor | None, share: Tensor, scale: float, g: Tensor | None = None
-) -> tuple[float | int, ...]:
-    """What the module wants to know: type, scale, sizes, steps in memory, width of a vector, threads."""
-    sizes = (*q.shape[:3], *k.shape[2:])
-    (of_q, q_head, q_token, _), (of_k, k_head, k_token, _) = q.stride(), k.stride()
+def run(
+    work: str,
+    scale: float,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor | None = None,
+    *,
+    keep: Tensor | None = None,
+    share: Tensor | None = None,
+    g: Tensor | None = None,
+    out: Tensor | None = None,
+    weights: Tensor | None = None,
+    dq: Tensor | None = None,
+    dk: Tensor | None = None,
+    dv: Tensor | None = None,
+    dshare: Tensor | None = None,
+) -> None:
+    """Let the module do some work: of tensors as it wants them, the last four axes (B, H, T, width) in any order."""
+    sizes = (*q.shape[:3], *k.shape[2:], 0 if v is None else v.shape[3])
+    threads = min(torch.get_num_threads(), math.prod(sizes[:5]) // WORTH)
     of_keep = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
-    of_gradient = (0, 0) if g is None else g.stride()[:2]
-    steps = (of_keep, share.stride(0), of_q, q_token, q_head, of_k, k_token, k_head, *of_gradient)
-    threads = min(torch.get_num_threads(), math.prod(sizes) // WORTH)
-    return q.dtype == torch.float64, scale, *sizes, *steps, WIDTH, threads
+    steps = (of_keep, 0 if share is None else share.stride(0), *_steps(q), *_steps(k), *_steps(v), *_steps(g))
+    at = map(few._at, (q, k, v, keep, share, g, out, weights, dq, dk, dv, dshare))
+    assert _rows is not None
+    getattr(_rows, work)(q.dtype == torch.float64, scale, *sizes, *steps, WIDTH, threads, *at)
+
+
+def _steps(t: Tensor | None) -> tuple[int, int, int]:
+    """From one sample to the next, from token to token, from head to head."""
+    if t is None:
+        return 0, 0, 0
+    sample, head, token, _ = t.stride()
+    return sample, token, head
