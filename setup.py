@@ -1,4 +1,4 @@
-"""The compiled parts: attention over few tokens, mean weights, steps of training; without them torch serves."""
+"""The compiled parts: few tokens, mean weights, steps of training, all subsets; without them torch serves."""
 
 import sys
 
@@ -17,7 +17,7 @@ few = Extension(
 rows = Extension(
     "intermodal.kernel._rows",
     ["src/intermodal/kernel/rows.c"],
-    depends=["src/intermodal/kernel/rows.inc"],
+    depends=[f"src/intermodal/kernel/{name}.inc" for name in ("rows", "rows_attend", "rows_weights")],
     extra_compile_args=[*FLAGS, "-pthread"],
     extra_link_args=["-pthread"],
     py_limited_api=True,
@@ -32,7 +32,15 @@ step = Extension(
     py_limited_api=True,
     optional=True,
 )
+mixed = Extension(
+    "intermodal.kernel._mixed",
+    ["src/intermodal/kernel/mixed.c"],
+    depends=["src/intermodal/kernel/mixed.inc"],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
 setup(
-    ext_modules=[] if sys.platform == "win32" else [few, rows, step],  # its compiler knows no vector types
+    ext_modules=[] if sys.platform == "win32" else [few, rows, step, mixed],  # its compiler knows no vector types
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from intermodal.errors import InputError
-from intermodal.nn import shared_scores, subsets
+from intermodal.kernel import mixed
+from intermodal.nn import mixtures, shared_scores, subsets
 from intermodal.nn.attention import Attention
+from intermodal.nn.layer import FusionLayer
 from intermodal.nn.network import FusionNetwork
 from intermodal.nn.pooling import POOLS
 from intermodal.nn.shared_scores import attend_subsets
@@ -84,12 +86,20 @@ def cases(draw: st.DrawFn) -> tuple[FusionNetwork, dict[str, Tensor], dict[str, 
 
 @pytest.mark.filterwarnings("ignore::intermodal.errors.OneKeyWarning")
 @settings(deadline=None, max_examples=150)
-@given(cases(), st.sampled_from([torch.float32, torch.float64]))
-def test_every_subset_at_once_is_every_subset_by_itself(case: Any, dtype: torch.dtype) -> None:
+@given(
+    cases(),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.sampled_from(["compiled", "compiled", "plain", "graph"]),
+)
+def test_every_subset_at_once_is_every_subset_by_itself(case: Any, dtype: torch.dtype, how: str) -> None:
     network, x, present = case
     network, x = network.to(dtype), {n: v.to(dtype) for n, v in x.items()}
-    with torch.no_grad():
+    with torch.set_grad_enabled(how == "graph"), pytest.MonkeyPatch.context() as patch:
+        if how == "plain":
+            patch.setattr(mixed, "_mixed", None)
         found, wanted = fuse_subsets(network, x, present), one_by_one(network, x, present)
+    assert found.requires_grad == (how == "graph")
+    found, wanted = found.detach(), wanted.detach()
     assert found.shape == wanted.shape and found.dtype == dtype
     assert alike(found, wanted)
 
@@ -180,6 +190,66 @@ def test_subsets_in_which_others_ask_or_ask_more_often_run_apart(spec: str) -> N
     network = FusionNetwork(spec, dict.fromkeys("abcde", 3), d_model=6, n_heads=2, n_tokens=2).double().eval()
     x = {name: torch.randn(7, 3, dtype=torch.float64) for name in "abcde"}
     assert (fuse_subsets(network, x) - one_by_one(network, x)).abs().max() <= 1e-12
+
+
+needs_it = pytest.mark.skipif(mixed._mixed is None, reason="no compiler was there when the package was installed")
+
+
+def mixes(network: FusionNetwork, x: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often subsets are mixed from what the first attention shares."""
+    calls: list[int] = []
+    kept = mixed.mix
+    monkeypatch.setattr(mixed, "mix", lambda *given: calls.append(1) or kept(*given))
+    with torch.no_grad():
+        assert alike(fuse_subsets(network, x), one_by_one(network, x))
+    return len(calls)
+
+
+@needs_it
+def test_the_first_attention_is_shared_by_all_subsets(network: FusionNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    kept = FusionLayer._ask
+    monkeypatch.setattr(FusionLayer, "_ask", lambda *given: asked.append(1) or kept(*given))
+    with torch.no_grad():
+        fuse_subsets(network, batch())
+    assert not asked and mixes(network, batch(), monkeypatch) == 3
+
+
+@needs_it
+@pytest.mark.parametrize("what", ["scores far apart", "many tokens", "no number"])
+def test_each_subset_asks_for_itself_where_sharing_would_not_be_exact(
+    what: str, network: FusionNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = batch()
+    if what == "scores far apart":
+        with torch.no_grad():
+            network.layers[0].attention[0].q_proj.weight *= 1e4  # type: ignore[union-attr, index, operator]
+    elif what == "many tokens":
+        monkeypatch.setattr(mixtures, "SCORES", 6 * 6 * 2 - 1)
+    else:
+        x["b"][3, 1] = torch.nan
+        with torch.no_grad():
+            broken = fuse_subsets(network, x).isnan().any(-1)  # (C, B)
+        assert broken.nonzero().tolist() == [[s, 3] for s in range(8) if s & 0b010]
+        return
+    assert mixes(network, x, monkeypatch) == 0
+
+
+@needs_it
+def test_the_size_of_a_pass_of_scores_changes_nothing(network: FusionNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.no_grad():
+        wanted = fuse_subsets(network, batch())
+        monkeypatch.setattr(mixtures, "NUMBERS", 1)
+        assert fuse_subsets(network, batch()).equal(wanted)
+
+
+@needs_it
+@pytest.mark.parametrize("part", ["norm_feed", "norm", "feed"])
+def test_hooks_hear_what_they_would_have_heard(part: str, network: FusionNetwork) -> None:
+    module = network.norm if part == "norm" else getattr(network.layers[0], part)
+    module.register_forward_hook(lambda module, inputs, output: 2 * output)
+    with torch.no_grad():
+        assert alike(fuse_subsets(network, batch()), one_by_one(network, batch()))
 
 
 def test_gradients_reach_the_weights(network: FusionNetwork) -> None:

@@ -1,7 +1,8 @@
 """What a network makes of every subset of its modalities, with what the subsets share computed once.
 
-Encoders and the first layer's projections read one token at a time: they run once on the batch. Whatever mixes tokens
-runs once a subset, on the tokens of that subset alone. Subsets of one shape run as one batch, without a mask:
+Encoders and the first layer's projections read one token at a time: they run once on the batch, and so do the sums
+that the first attention of all subsets is made of (`mixtures.py`). What comes after runs once a subset, on the tokens
+of that subset alone. Subsets of one shape run as one batch, without a mask:
 
     a, b, c  of two tokens each    {a} {b} {c}  three rows of 2    {a b} {a c} {b c}  three rows of 4    ...
 
@@ -15,11 +16,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intermodal.errors import InputError
+from intermodal.kernel import mixed
 from intermodal.nn.blank import blank
 from intermodal.nn.layer import FusionLayer, Places
+from intermodal.nn.linear import bare, project
+from intermodal.nn.mixtures import Mixtures, Pieces, mixtures
 from intermodal.nn.network import FusionNetwork
 
 TOKENS = 2048
@@ -79,6 +83,8 @@ def fuse_subsets(
     wanted = range(1 << len(network.names)) if subsets is None else subsets
     tokens, there, places = network._encode(x, present or {})
     batch, stands_in = len(tokens), network.absent is not None
+    if there is not None and bool(there.all()) and all(place.stop > place.start for place in places.values()):
+        there = None
     if stands_in:
         tokens, there = _with_stand_ins(network, tokens, there, places)
     if network.n_members > 1:
@@ -92,13 +98,16 @@ def fuse_subsets(
     shapes = _shapes(names, tuple(bits), widths, tuple(each), stands_in, _asking(network))
     pooled = tokens.new_zeros(len(each), len(tokens), network.d_pooled)
     at = {s: i for i, s in enumerate(each)}
-    run = _Run(network, tokens, there)
+    gradients = torch.is_grad_enabled() and any(t.requires_grad for t in (tokens, *network.parameters()))
+    pieces = None if gradients else _pieces(network, names, widths, stands_in)
+    run = _Run(network, tokens, there, pieces)
     most = TOKENS if tokens.device.type == "cpu" else 64 * TOKENS  # a GPU waits for each launch
     for shape in shapes:
         n = max(1, most // max(1, len(tokens) * shape.size))
         for i in range(0, len(shape.subsets), n):
-            rows = [at[s] for s in shape.subsets[i : i + n]]
-            pooled[rows] = run.pooled(shape.tokens[i : i + n], shape.places)
+            some = shape.subsets[i : i + n]
+            held = [_held(s, bits, stands_in) for s in some]
+            pooled[[at[s] for s in some]] = run.pooled(shape.tokens[i : i + n], held, shape.places)
     if network.n_members > 1:
         pooled = pooled.reshape(len(each), network.n_members, batch, -1).transpose(1, 2)
     return pooled if list(wanted) == each else pooled[[at[s & known] for s in wanted]]
@@ -107,7 +116,7 @@ def fuse_subsets(
 class _Run:
     """One batch through a network: what is shared, and one pass for each shape."""
 
-    def __init__(self, network: FusionNetwork, tokens: Tensor, there: Tensor | None) -> None:
+    def __init__(self, network: FusionNetwork, tokens: Tensor, there: Tensor | None, pieces: Pieces | None) -> None:
         self.network = network
         self.there = there
         self.layers: list[FusionLayer] = list(network.layers)  # type: ignore[arg-type]
@@ -117,39 +126,63 @@ class _Run:
                 tokens, _ = layer(tokens, there, {})
             tokens = network.norm(tokens)
         self.tokens = tokens
-        self.projected: tuple[Tensor, ...] = ()
+        self.projected: tuple[Tensor, Tensor, Tensor] | None = None
+        self.mixtures: Mixtures | None = None
         if self.layers and not self.alone:
             self.projected = self.layers[0]._project(self.layers[0].norm_ask(tokens))
+            if pieces is not None:
+                self.mixtures = mixtures(self.layers[0], tokens, self.projected, there, pieces)
 
-    def pooled(self, chosen: list[list[range]], places: Places) -> Tensor:
-        """Fuse some subsets of one shape: which tokens each holds -> (C, B, d_pooled)."""
-        index = torch.tensor([i for runs in chosen for run in runs for i in run], device=self.tokens.device)
+    def pooled(self, chosen: list[list[range]], held: list[int], places: Places) -> Tensor:
+        """Fuse some subsets of one shape: which tokens, and which pieces, each holds -> (C, B, d_pooled)."""
         size = sum(map(len, chosen[0]))
+        index = torch.tensor([i for runs in chosen for run in runs for i in run], device=self.tokens.device)
 
         def take(t: Tensor) -> Tensor:
             return t.index_select(1, index).reshape(-1, size, *t.shape[2:])
 
-        tokens, there = take(self.tokens), None if self.there is None else take(self.there)
+        there = None if self.there is None else take(self.there)
+        if self.mixtures is not None:
+            pooled = self._mixed(index.view(-1, size).int(), held, there, places)
+        elif self.alone or self.projected is None:
+            pooled = self._end(take(self.tokens), there, places)
+        else:
+            first, (q, k, v) = self.layers[0], map(take, self.projected)
+            tokens = take(self.tokens) + first._ask((q, k, v), there, places, False)[0]
+            pooled = self._end(tokens + _fed(first, first.norm_feed(tokens)), there, places)
+        return pooled.reshape(-1, len(chosen), pooled.shape[-1]).transpose(0, 1)
+
+    def _mixed(self, chosen: Tensor, held: list[int], there: Tensor | None, places: Places) -> Tensor:
+        """The same, the first attention known: chosen (C, T) -> (B * C, d_pooled)."""
+        assert self.mixtures is not None
+        first, norm = self.layers[0], self.network.norm
+        received = self.mixtures.received(chosen, held)
+        tokens, normed = mixed.join(received, self.tokens, chosen, first.norm_feed)  # type: ignore[arg-type]
+        fed = _fed(first, normed if bare(first.norm_feed) else first.norm_feed(tokens))
+        how, widths = getattr(self.network.pool, "how", ""), {place.stop - place.start for place in places.values()}
+        even = how == "tokens" or (how == "mean" and len(widths) == 1)  # the mean over all tokens is the mean
+        if even and there is None and len(self.layers) == 1 and bare(norm, self.network.pool):
+            return mixed.settle(tokens, fed, norm)
+        return self._end(tokens + fed, there, places)
+
+    def _end(self, tokens: Tensor, there: Tensor | None, places: Places) -> Tensor:
+        """What follows the first layer: tokens (B * C, T, d) -> (B * C, d_pooled)."""
         if not self.alone:
-            if self.layers:
-                q, k, v = map(take, self.projected)
-                tokens = _first(self.layers[0], tokens, (q, k, v), there, places)
             for layer in self.layers[1:]:
                 tokens, _ = layer(tokens, there, places)
             tokens = self.network.norm(tokens)
         if there is not None:
             tokens = blank(tokens, there.unsqueeze(-1))
-        pooled: Tensor = self.network.pool(tokens, there, places)
-        return pooled.reshape(-1, len(chosen), pooled.shape[-1]).transpose(0, 1)
+        return torch.as_tensor(self.network.pool(tokens, there, places))
 
 
-def _first(
-    layer: FusionLayer, tokens: Tensor, projected: tuple[Tensor, Tensor, Tensor], there: Tensor | None, places: Places
-) -> Tensor:
-    """The first layer, its projections known."""
-    received, _ = layer._ask(projected, there, places, False)
-    tokens = tokens + received
-    return torch.as_tensor(tokens + layer.feed(layer.norm_feed(tokens)))
+def _fed(layer: FusionLayer, x: Tensor) -> Tensor:
+    """The feed-forward step, its products by the quicker library."""
+    if not bare(layer.feed):
+        return torch.as_tensor(layer.feed(x))
+    for step in layer.feed:
+        x = project(step, x) if isinstance(step, nn.Linear) else step(x)
+    return x
 
 
 def _with_stand_ins(
@@ -174,6 +207,30 @@ def _asking(network: FusionNetwork) -> Asking | None:
     return tuple(
         (tuple(name for edge in group for name in edge.query_names), tuple(group[0].context_names)) for group in groups
     )
+
+
+def _pieces(network: FusionNetwork, names: Sequence[str], widths: Sequence[int], stands_in: bool) -> Pieces | None:
+    """The tokens of each modality, then what stands in for each; None where edges have weights of their own."""
+    layers: list[FusionLayer] = list(network.layers)  # type: ignore[arg-type]
+    if not layers or not layers[0].tie:
+        return None
+    step = 1 if stands_in else 0
+    starts = [sum(widths[:i]) + i * step for i in range(len(names))]
+    slices = [slice(start, start + width) for start, width in zip(starts, widths, strict=True)]
+    if stands_in:
+        slices += [slice(place.stop, place.stop + 1) for place in slices]
+    edges = [
+        ([name for edge in group for name in edge.query_names], frozenset(group[0].context_names))
+        for group in layers[0].groups
+    ]
+    return Pieces(slices, [*names, *names] if stands_in else names, edges)
+
+
+def _held(subset: int, bits: Sequence[int], stands_in: bool) -> int:
+    """The pieces of a subset as bits."""
+    shown = sum(1 << i for i, bit in enumerate(bits) if subset & bit)
+    hidden = (1 << len(bits)) - 1 - shown
+    return shown | hidden << len(bits) if stands_in else shown
 
 
 @lru_cache(maxsize=64)
