@@ -94,6 +94,12 @@ def test_scores_far_apart_do_not_overflow(width: int, dtype: torch.dtype) -> Non
 
 
 @needs_it
+def test_long_sums_round_no_more_than_short_ones(width: int) -> None:
+    q, k = heads(1, 1, 12, 4, FLOAT).detach(), heads(1, 1, 8192, 4, FLOAT).detach()
+    torch.testing.assert_close(ours(q, k, torch.ones(1, 1, 8192, 1)), torch.ones(1, 1, 12, 1), atol=1.5e-6, rtol=0)
+
+
+@needs_it
 def test_queries_that_see_nobody_get_zeros_and_finite_gradients(width: int) -> None:
     q, k, v = three(batch=5)
     keep = torch.ones(5, 1, 1, 41, dtype=torch.bool)

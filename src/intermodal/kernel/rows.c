@@ -20,6 +20,7 @@
 
 #define MOST_THREADS 64
 #define LOG2E 1.44269504088896340736
+#define BLOCK 256 /* keys whose values are summed up before they join the others */
 #define TALL 6 /* rows of a tile of scores, held in registers */
 
 typedef struct {
