@@ -21,7 +21,7 @@ from torch import Tensor, nn
 PLAIN = "INTERMODAL_PLAIN"
 """Set to anything in the environment, this keeps the compiled module out."""
 
-MOST = 32
+MOST = 48
 """Keys, and queries, up to which this is quicker than torch's own kernels."""
 
 Gradients = tuple[Tensor | None, ...]
@@ -161,4 +161,4 @@ def _sizes(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, g: Tensor | Non
     b, h, n, d = q.shape
     steps = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
     strides = [(0, 0, 0) if t is None else (t.stride(0), t.stride(2), t.stride(1)) for t in (q, k, v, g)]
-    return b, h, n, k.shape[2], d, steps, *sum(strides, ())
+    return b, h, n, k.shape[2], d, steps, *sum(strides, ()), ROOM == 2
