@@ -82,9 +82,10 @@ def test_the_penalty_is_the_one_that_errs_least_on_the_folds() -> None:
     assert np.allclose(line.unseen, unseen[best], atol=1e-9)
 
 
+@pytest.mark.parametrize("width", [3, 97])
 @pytest.mark.parametrize("row", [0, 17, 40])
-def test_an_answer_to_a_row_is_given_without_it(row: int) -> None:
-    samples = mixed()
+def test_an_answer_to_a_row_is_given_without_it(row: int, width: int) -> None:
+    samples = mixed(width=width)
     target = targets(samples)
     moved = target.copy()
     moved[row] += 0.5

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
-from scipy.special import logsumexp
 
 from intermodal.data.samples import Modality, Samples
 from intermodal.errors import DataWarning, InputError
@@ -81,11 +80,15 @@ def fit_straight(
         return Straight(
             np.zeros((columns.shape[1], n_outputs)), np.zeros(n_outputs), np.zeros((len(columns), n_outputs))
         )
-    coefs, intercepts = _ridges(columns[counts], wanted[counts], weight[counts])
+    place = np.empty(len(columns), dtype=np.int64)
+    place[counts] = np.arange(len(counts))
+    parts = [place[counts[test]] for _, test in cut]
+    ridge = (_Wide if columns.shape[1] > len(counts) else _Tall)(columns[counts], wanted[counts], weight[counts], parts)
+    coefs, intercepts = ridge.without(None)
     unseen = columns @ coefs + intercepts
-    for train, test in ((counts[a], counts[b]) for a, b in cut):
-        fold_coefs, fold_intercepts = _ridges(columns[train], wanted[train], weight[train])
-        unseen[:, test] = columns[test] @ fold_coefs + fold_intercepts
+    for i, part in enumerate(parts):
+        fold_coefs, fold_intercepts = ridge.without(i)
+        unseen[:, counts[part]] = columns[counts[part]] @ fold_coefs + fold_intercepts
     errors = [float((weight @ (wanted - said) ** 2).sum()) for said in unseen]
     chosen = int(np.argmin(errors))
     sharp = 1.0 if labels is None else _sharpness(unseen[chosen], labels, weight)
@@ -114,18 +117,62 @@ def _means(modality: Modality) -> np.ndarray:
     return total / np.maximum(1.0, np.bincount(owner, there, minlength=len(modality)))[:, None]
 
 
-def _ridges(columns: np.ndarray, wanted: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted ridge regression for every penalty from one decomposition: coefs (A, P, O), intercepts (A, 1, O)."""
-    share = weight / weight.sum()
-    x_mean, y_mean = share @ columns, share @ wanted
-    root = np.sqrt(weight)[:, None]
-    x, y = (columns - x_mean) * root, (wanted - y_mean) * root
-    wide = x.shape[1] > x.shape[0]
-    values, vectors = scipy.linalg.eigh(x @ x.T if wide else x.T @ x)
-    turned = vectors.T @ (y if wide else x.T @ y)
-    solved = np.stack([vectors @ (turned / (values[:, None] + penalty)) for penalty in PENALTIES])
-    coefs = x.T @ solved if wide else solved
+Lines = tuple[np.ndarray, np.ndarray]
+"""Coefficients (A, P, O) and intercepts (A, 1, O), for every penalty."""
+
+
+class _Tall:
+    """Weighted ridge regression without one part of the rows, from sums that each part adds once."""
+
+    def __init__(self, columns: np.ndarray, wanted: np.ndarray, weight: np.ndarray, parts: list[np.ndarray]) -> None:
+        self.sums = []
+        for rows in parts:
+            root = np.sqrt(weight[rows])[:, None]
+            x, y = columns[rows] * root, wanted[rows] * root
+            means = weight[rows] @ columns[rows], weight[rows] @ wanted[rows]
+            self.sums.append((x.T @ x, x.T @ y, *means, weight[rows].sum()))
+
+    def without(self, part: int | None) -> Lines:
+        # What a part adds is left out, not taken away again: its own rows must not show in the last digit either.
+        left = [sums for i, sums in enumerate(self.sums) if i != part]
+        xx, xy, x_sum, y_sum, total = (sum(kind[1:], kind[0]) for kind in zip(*left, strict=True))
+        x_mean, y_mean = x_sum / total, y_sum / total
+        xx = xx - np.outer(x_sum, x_mean)
+        xy = xy - np.outer(x_sum, y_mean)
+        coefs = np.stack([_solved(xx, penalty, xy) for penalty in PENALTIES])
+        return _through(x_mean, y_mean, coefs)
+
+
+class _Wide:
+    """The same where columns outnumber rows, from the products of rows with rows."""
+
+    def __init__(self, columns: np.ndarray, wanted: np.ndarray, weight: np.ndarray, parts: list[np.ndarray]) -> None:
+        self.columns, self.wanted, self.weight, self.parts = columns, wanted, weight, parts
+        self.products = columns @ columns.T
+
+    def without(self, part: int | None) -> Lines:
+        rows = np.concatenate([rows for i, rows in enumerate(self.parts) if i != part])
+        share = self.weight[rows] / self.weight[rows].sum()
+        root = np.sqrt(self.weight[rows])[:, None]
+        inner = self.products[np.ix_(rows, rows)]
+        to_mean = inner @ share
+        inner = (inner - to_mean[:, None] - to_mean + share @ to_mean) * (root * root.T)
+        x_mean, y_mean = share @ self.columns[rows], share @ self.wanted[rows]
+        x, y = (self.columns[rows] - x_mean) * root, (self.wanted[rows] - y_mean) * root
+        coefs = x.T @ np.stack([_solved(inner, penalty, y) for penalty in PENALTIES])
+        return _through(x_mean, y_mean, coefs)
+
+
+def _through(x_mean: np.ndarray, y_mean: np.ndarray, coefs: np.ndarray) -> Lines:
+    """The lines of these slopes that go through the mean."""
     return coefs, (y_mean - x_mean @ coefs)[:, None]
+
+
+def _solved(matrix: np.ndarray, penalty: float, right: np.ndarray) -> np.ndarray:
+    """Solve (matrix + penalty) z = right for a symmetric matrix without negative eigenvalues."""
+    whole = matrix + penalty * np.eye(len(matrix))
+    factor = scipy.linalg.cho_factor(whole, lower=True, overwrite_a=True, check_finite=False)
+    return np.asarray(scipy.linalg.cho_solve(factor, right, check_finite=False))
 
 
 def _folds(target: np.ndarray, groups: np.ndarray | None, seed: int, task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -142,6 +189,7 @@ def _folds(target: np.ndarray, groups: np.ndarray | None, seed: int, task: Task)
 
 def _sharpness(scores: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> float:
     """The factor under which the scores, as logits, lose least."""
-    rows = np.arange(len(labels))
-    losses = [weight @ (logsumexp(s * scores, axis=1) - s * scores[rows, labels]) for s in SHARPNESS]
+    below = scores - scores.max(1, keepdims=True)
+    own = below[np.arange(len(labels)), labels]
+    losses = [weight @ (np.log(np.exp(s * below).sum(1)) - s * own) for s in SHARPNESS]
     return float(SHARPNESS[int(np.argmin(losses))])
