@@ -11,14 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from intermodal.attention import attend_unchecked
+from intermodal.attention import Attended, attend_unchecked
 from intermodal.kernel import few, pooled, rows
 from intermodal.nn.attention import Attention
 from intermodal.nn.blank import blank
 from intermodal.nn.linear import bare, project
-
-FEWEST = 16
-"""Queries, and keys, from which on the kernel for many tokens is quicker than torch's operations."""
 
 
 def averaged(
@@ -29,11 +26,12 @@ def averaged(
     context_present: Tensor | None = None,
     *,
     n_averaged: Tensor | int | None = None,
-) -> Tensor | None:
+    need_weights: bool = False,
+) -> Attended | None:
     """Average what the queries of an `Attention` receive, where that can be had more cheaply than by asking it.
 
     Shape:
-        query (B, Q, d_query), context (B, K, d_context) -> (B, d_out).
+        query (B, Q, d_query), context (B, K, d_context) -> output (B, d_out), weights (B, H, Q, K).
 
     Args:
         attention: who asks.
@@ -42,54 +40,64 @@ def averaged(
         query_present: bool (B, Q), who counts.
         context_present: bool (B, K), who may be asked.
         n_averaged: how many the sum is divided by, an int or (B, 1); the queries that are there by default.
+        need_weights: also return the weights, of absent queries too.
 
     Returns:
-        The mean, or None: then ask `attention` and average. So it is where its parts are watched or changed (hooks,
-        another class, dropout), and wherever no faster way serves.
+        The mean and the weights or None; or None: then ask `attention` and average. So it is where its parts are
+        watched or changed (hooks, another class, dropout), and wherever no faster way serves.
     """
     if few.watched() or torch.is_autocast_enabled("cpu") or not _bare(attention):
         return None
-    if query.shape[0] != context.shape[0]:
-        return None
     pairs = [(p._parameters["weight"], p._parameters["bias"]) for p in _parts(attention)]
+    if query.shape[0] != context.shape[0] or query.dtype != pairs[0][0].dtype:  # type: ignore[union-attr]
+        return None
     by = pooled.Projections(pairs, attention.n_heads)  # type: ignore[arg-type]
-    few_serve = pooled.serves(query, context, by, context_present)
-    if not few_serve and not _long(query, context):
+    few_serve = not need_weights and pooled.serves(query, context, by, context_present)
+    if not few_serve and not rows.serves(query.unsqueeze(1), context.unsqueeze(1), None):
         return None
     keep = None if context_present is None else context_present.unsqueeze(1)
     attention.check_one_key(keep, context.shape[1])
     if context_present is not None and query is not context:  # who has nobody to ask must not reach the gradients
         query = blank(query, context_present.any(1)[:, None, None])
     share = _share(query, query_present, n_averaged)
-    if not few_serve:
-        return _of_many(attention, query, context, context_present, share)
-    return pooled.pool(query, context, by, context_present, share, _plainly(attention.n_heads, context_present, share))
+    if few_serve:
+        plain = _plainly(attention.n_heads, context_present, share)
+        return Attended(pooled.pool(query, context, by, context_present, share, plain), None)
+    share = share if isinstance(share, Tensor) else query.new_full(query.shape[:2], share)
+    mean, weights = _mean_weights(attention, query, context, context_present, share, need_weights)
+    return Attended(_projected(attention, mean, context, context_present, share), weights)
 
 
-def _long(query: Tensor, context: Tensor) -> bool:
-    """Whether there are tokens enough for the kernel that sums up many rows."""
-    tokens = min(query.shape[1], context.shape[1])
-    return tokens >= FEWEST and rows.serves(query.unsqueeze(1), context.unsqueeze(1), None)
-
-
-def _of_many(
-    attention: Attention, query: Tensor, context: Tensor, present: Tensor | None, share: Tensor | float
-) -> Tensor:
-    """Average the weights, mix the tokens by them, project one row."""
-    n_heads, (q_proj, k_proj, v_proj, out_proj) = attention.n_heads, _parts(attention)
+def _mean_weights(
+    attention: Attention, query: Tensor, context: Tensor, present: Tensor | None, share: Tensor, need_weights: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The weights of all queries, each by its share, (B, H, K); and the weights themselves, where they are needed."""
+    q_proj, k_proj, *_ = _parts(attention)
     q, k = attention.split(project(q_proj, query)), attention.split(project(k_proj, context))
     keep = None if present is None else present[:, None, None]
-    share = share if isinstance(share, Tensor) else query.new_full(query.shape[:2], share)
     scale = attention.d_head**-0.5
-    w = rows.mean_weights(q, k, keep, share, scale, _weighing(keep, scale))
+    if not need_weights:
+        return rows.mean_weights(q, k, keep, share, scale, _weighing(keep, scale)), None
+    weights = attend_unchecked(q, k, k[..., :0], keep=keep, scale=scale, need_weights=True).weights
+    return _weighed(share, weights), weights  # type: ignore[arg-type]
+
+
+def _projected(attention: Attention, mean: Tensor, context: Tensor, present: Tensor | None, share: Tensor) -> Tensor:
+    """Mix the tokens by the mean weights, and project one row a sample."""
+    *_, v_proj, out_proj = _parts(attention)
     cover = share.sum(1, keepdim=True)
     if present is not None:
         cover = cover * present.any(1, keepdim=True)
-    mixed = (w @ context).transpose(0, 1)  # (H, B, Y)
-    z = (mixed @ v_proj.weight.view(n_heads, -1, context.shape[2]).mT).transpose(0, 1).flatten(1)
+    mixed = (mean @ context).transpose(0, 1)  # (H, B, Y)
+    z = (mixed @ v_proj.weight.view(attention.n_heads, -1, context.shape[2]).mT).transpose(0, 1).flatten(1)
     z = z if v_proj.bias is None else torch.addcmul(z, cover, v_proj.bias)
     out = F.linear(z, out_proj.weight)
     return out if out_proj.bias is None else torch.addcmul(out, cover, out_proj.bias)
+
+
+def _weighed(share: Tensor, weights: Tensor) -> Tensor:
+    """share (B, Q), weights (B, H, Q, K) -> (B, H, K)."""
+    return (share[:, None, None] @ weights).squeeze(2)
 
 
 def _weighing(keep: Tensor | None, scale: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -97,7 +105,7 @@ def _weighing(keep: Tensor | None, scale: float) -> Callable[[Tensor, Tensor, Te
 
     def plain(q: Tensor, k: Tensor, share: Tensor) -> Tensor:
         weights = attend_unchecked(q, k, k, keep=keep, scale=scale, need_weights=True).weights
-        return (share[:, None, None] @ weights).squeeze(2)  # type: ignore[operator]
+        return _weighed(share, weights)  # type: ignore[arg-type]
 
     return plain
 

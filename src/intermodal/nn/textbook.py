@@ -68,11 +68,13 @@ class SelfAttentionFusion(nn.Module):
         """
         check_tokens("x", x, self.attention.q_proj.in_features)
         x, present = _clean(x, present)
-        pooled = None if need_weights else averaged(self.attention, x, x, present, present)
-        if pooled is None:
+        mean = averaged(self.attention, x, x, present, present, need_weights=need_weights)
+        if mean is None:
             return self._whole(x, present, need_weights)
+        pooled, weights = mean
         given = (*weights_of(self.attention), *_there(x, present))
-        return Fused(pooled, Later(("[*]",), pooled, lambda: self._whole(x, present, False), given), None)
+        tokens = Later(("[*]",), pooled, lambda: self._whole(x, present, False), given)
+        return Fused(pooled, tokens, None if weights is None else {Edge(ALL, ALL): _only(weights, present)})
 
     def _whole(self, x: Tensor, present: Tensor | None, need_weights: bool) -> Fused:
         output, weights = self.attention(x, keep=_keys(present), need_weights=need_weights)
@@ -165,16 +167,16 @@ class CrossAttention(nn.Module):
             context = self.widen(context).reshape(len(context), self.n_tokens * context.shape[1], context.shape[2])
         if context_present is not None:
             context_present = context_present.repeat_interleave(self.n_tokens, dim=1)
-        pooled = None
-        if not need_weights:
-            pooled = averaged(self.attention, query, context, query_present, context_present)
         whole = partial(self._whole, query, context, query_present, context_present)
-        if pooled is None:
+        mean = averaged(self.attention, query, context, query_present, context_present, need_weights=need_weights)
+        if mean is None:
             return whole(need_weights)
+        pooled, weights = mean
         if self.residual:
             pooled = pooled + mean_present(query, query_present)
         given = (*weights_of(self.attention), *_there(query, context, query_present, context_present))
-        return Fused(pooled, Later(("query",), pooled, partial(whole, False), given), None)
+        named = None if weights is None else {Edge("query", "context"): _only(weights, query_present)}
+        return Fused(pooled, Later(("query",), pooled, partial(whole, False), given), named)
 
     def _whole(
         self,
@@ -265,21 +267,15 @@ class BidirectionalCrossAttention(nn.Module):
         a, a_present = _clean(a, a_present)
         b, b_present = _clean(b, b_present)
         whole = partial(self._whole, a, b, a_present, b_present)
-        pooled = None if need_weights else self._pooled(a, b, a_present, b_present)
-        if pooled is None:
+        n = _count(a, a_present, b, b_present)
+        from_b = averaged(self.a_asks_b, a, b, a_present, b_present, n_averaged=n, need_weights=need_weights)
+        from_a = averaged(self.b_asks_a, b, a, b_present, a_present, n_averaged=n, need_weights=need_weights)
+        if from_b is None or from_a is None:
             return whole(need_weights)
+        pooled = from_b.output + from_a.output
         given = (*weights_of(self.a_asks_b), *weights_of(self.b_asks_a), *_there(a, b, a_present, b_present))
-        return Fused(pooled, Later(self.names, pooled, partial(whole, False), given), None)
-
-    def _pooled(self, a: Tensor, b: Tensor, a_present: Tensor | None, b_present: Tensor | None) -> Tensor | None:
-        n: Tensor | int = a.shape[1] + b.shape[1]
-        if a_present is not None or b_present is not None:
-            n = (or_all(a_present, a).sum(1, keepdim=True) + or_all(b_present, b).sum(1, keepdim=True)).clamp(min=1)
-        from_b = averaged(self.a_asks_b, a, b, a_present, b_present, n_averaged=n)
-        if from_b is None:
-            return None
-        from_a = averaged(self.b_asks_a, b, a, b_present, a_present, n_averaged=n)
-        return None if from_a is None else from_b + from_a
+        tokens = Later(self.names, pooled, partial(whole, False), given)
+        return Fused(pooled, tokens, self._named(from_b.weights, a_present, from_a.weights, b_present))
 
     def _whole(
         self, a: Tensor, b: Tensor, a_present: Tensor | None, b_present: Tensor | None, need_weights: bool
@@ -291,14 +287,23 @@ class BidirectionalCrossAttention(nn.Module):
         if a_present is not None or b_present is not None:
             present = torch.cat([or_all(a_present, a), or_all(b_present, b)], 1)
         first, second = self.names
-        weights = None
-        if need_weights:
-            weights = {
-                Edge(first, second): _only(a_weights, a_present),
-                Edge(second, first): _only(b_weights, b_present),
-            }
         pooled = mean_present(torch.cat([from_b, from_a], 1), present)
-        return Fused(pooled, {first: from_b, second: from_a}, weights)
+        return Fused(pooled, {first: from_b, second: from_a}, self._named(a_weights, a_present, b_weights, b_present))
+
+    def _named(
+        self, a: Tensor | None, a_present: Tensor | None, b: Tensor | None, b_present: Tensor | None
+    ) -> dict[Edge, Tensor] | None:
+        if a is None or b is None:
+            return None
+        first, second = self.names
+        return {Edge(first, second): _only(a, a_present), Edge(second, first): _only(b, b_present)}
+
+
+def _count(a: Tensor, a_present: Tensor | None, b: Tensor, b_present: Tensor | None) -> Tensor | int:
+    """How many tokens of both are there, at least 1: (B, 1), or one number for all samples."""
+    if a_present is None and b_present is None:
+        return max(1, a.shape[1] + b.shape[1])
+    return (or_all(a_present, a).sum(1, keepdim=True) + or_all(b_present, b).sum(1, keepdim=True)).clamp(min=1)
 
 
 def _clean(x: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor | None]:
