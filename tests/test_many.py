@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from intermodal.attention import attend_unchecked, mass_unchecked
 from intermodal.kernel import many, rows
 
 WIDTHS = [width for width in (64, 32) if width <= rows.WIDTH]
@@ -116,9 +117,9 @@ def test_what_stands_in_masked_places_changes_nothing(width: int) -> None:
     keep = torch.rand(3, 1, 1, 41) < 0.6
     found = []
     for value in (0.0, math.nan):
-        asked = [t.masked_fill(~keep.mT, value).requires_grad_() for t in (k, v)]
-        output = ours(q, *asked, keep)
-        found.append([output, *torch.autograd.grad(output.square().sum(), asked)])
+        keys, values = (t.masked_fill(~keep.mT, value).requires_grad_() for t in (k, v))
+        output = ours(q, keys, values, keep)
+        found.append([output, *torch.autograd.grad(output.square().sum(), (keys, values))])
     assert all(one.equal(other) for one, other in zip(*found, strict=True))
 
 
@@ -127,9 +128,9 @@ def test_what_stands_in_masked_places_changes_nothing(width: int) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("dtype", [FLOAT, DOUBLE])
 def test_what_is_not_finite_acts_as_in_the_formula(width: int, dtype: torch.dtype, value: float, which: int) -> None:
-    inputs = [t.detach() for t in three(dtype)]
-    inputs[which][1, 1, 4, 0] = value
-    found, plain = ours(*inputs), formula(None, 0.5)(*inputs)
+    q, k, v = (t.detach() for t in three(dtype))
+    (q, k, v)[which][1, 1, 4, 0] = value
+    found, plain = ours(q, k, v), formula(None, 0.5)(q, k, v)
     torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5, equal_nan=True)
     assert not found[1, 1].isfinite().all() and found[[0, 2]].isfinite().all() and found[1, 0].isfinite().all()
 
@@ -219,3 +220,22 @@ def test_what_it_may_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not many.serves(q, k, v, None)
     monkeypatch.setattr(rows, "WIDTH", 0)
     assert not many.serves(q, k, v, None)
+
+
+@needs_it
+def test_attention_asks_it_and_so_does_the_mass_for_all_segments_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(*args: Any, attend: Callable[..., Tensor] = many.attend) -> Tensor:
+        asked.append(1)
+        return attend(*args)
+
+    monkeypatch.setattr(many, "attend", counted)
+    q, k, v = (t.detach() for t in three())
+    keep, segments = torch.rand(3, 1, 1, 41) < 0.6, torch.randint(0, 7, (1, 41))
+    found = attend_unchecked(q, k, v, keep=keep, scale=0.5).output
+    torch.testing.assert_close(found, formula(keep, 0.5)(q, k, v), atol=1e-5, rtol=1e-5)
+    mass = mass_unchecked(q, k, segments, 7, keep=keep, scale=0.5)
+    member = (segments.unsqueeze(-1) == torch.arange(7)).float().expand(3, 2, 41, 7)
+    torch.testing.assert_close(mass, formula(keep, 0.5)(q, k, member), atol=1e-5, rtol=1e-5)
+    assert len(asked) == 2

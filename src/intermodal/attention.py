@@ -2,9 +2,10 @@
 
 Shapes: B batch, H heads, Q queries, K keys, D width of a head, E width of a value head.
 
-One meaning, three paths: without weights the fused kernel runs and no (Q, K) tensor is built; where the tokens are few,
-the package's own, compiled for that; with weights the arithmetic is written out. Between them stands the mass: what the
-weights sum to over parts of the keys, from the fused kernel too. `keep` is True where attention may look.
+One meaning, several paths: without weights a fused kernel runs and no (Q, K) tensor is built, the package's own where
+it serves, for few tokens and for many, and torch's elsewhere; with weights the arithmetic is written out. Between them
+stands the mass: what the weights sum to over parts of the keys, from the fused kernels too. `keep` is True where
+attention may look.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intermodal.errors import InputError, MaskError, ShapeError
-from intermodal.kernel import few
+from intermodal.kernel import few, many
 
 SHORT = 32
 """Keys up to which the explicit path puts them before the queries."""
@@ -157,8 +158,11 @@ def attend_unchecked(
     Shape, Args, Returns: as `attend`, with equal heads and `keep` of four axes.
     """
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    if not need_weights and dropout == 0 and v.shape[-1] == q.shape[-1] and few.serves(q, k, v, keep):
-        return Attended(few.attend(q, k, v, keep, scale, _plainly(keep, scale)), None)
+    if not need_weights and dropout == 0:
+        if many.serves(q, k, v, keep):
+            return Attended(many.attend(q, k, v, keep, scale, _plainly(keep, scale)), None)
+        if v.shape[-1] == q.shape[-1] and few.serves(q, k, v, keep):
+            return Attended(few.attend(q, k, v, keep, scale, _plainly(keep, scale)), None)
     # Dropout draws its own numbers in each kernel: one path for both, or weights would change the output. And where
     # the keys are few, the scores are no larger than the queries, and written out they are quicker on a CPU.
     short = k.shape[2] <= max(q.shape[3], FEWEST) and q.device.type == "cpu"
@@ -184,8 +188,9 @@ def mass_unchecked(
     q, k = q.to(wide), k.to(wide)
     masses = []
     with _in_full(q):
-        # The kernel wants values of the width of a head: D segments at a time, or the queries would grow with them.
-        for some in torch.split(torch.arange(n_segments, device=k.device), q.shape[3]):
+        # torch's kernel wants values of the width of a head: D segments at a time, or the queries would grow with them.
+        at_a_time = n_segments if many.serves(q, k, k, keep) else q.shape[3]
+        for some in torch.split(torch.arange(n_segments, device=k.device), at_a_time):
             member = (segments.unsqueeze(-1) == some).to(wide)  # (1|B, K, <=D)
             member = member.unsqueeze(1).expand(*k.shape[:3], len(some))
             masses.append(attend_unchecked(q, k, member, keep=keep, scale=scale).output)
