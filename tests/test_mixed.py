@@ -110,3 +110,54 @@ def test_whom_it_serves() -> None:
     assert not mixed.serves(x.to("meta"), 1)
     with torch.device("meta"):  # somebody rewrites what torch does
         assert not mixed.serves(x, 1)
+
+
+WIDTHS = st.sampled_from([1, 7, 16, 23, 64, 83])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3), st.sampled_from([1, 6, 16, 19]), st.integers(1, 3), WIDTHS, TYPES)
+def test_scores_are_products_less_the_largest_of_a_row(b: int, n: int, h: int, width: int, dtype: torch.dtype) -> None:
+    queries, keys = torch.randn(b, n, h * width, dtype=dtype), torch.randn(b, n, h * width, dtype=dtype)
+    q, k = (x.unflatten(-1, (h, width)).transpose(1, 2) for x in (queries, keys))
+    wanted = q @ k.mT / width**0.5
+    wanted = wanted - wanted.amax(-1, keepdim=True)
+    found, least = mixed.scores(queries, keys, h)
+    torch.testing.assert_close(found, wanted, atol=50 * EXACT[dtype], rtol=10 * EXACT[dtype])
+    assert least == float(found.min())
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_a_score_that_is_no_number_is_the_least(place: int) -> None:
+    queries, keys = torch.randn(2, 5, 3), torch.randn(2, 5, 3)
+    keys[0, place] = torch.nan
+    assert torch.tensor(mixed.scores(queries, keys, 1)[1]).isnan()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_blend_is_the_mean_answer_of_the_tokens_of_a_subset(data: st.DataObject) -> None:
+    draw = data.draw
+    torch.manual_seed(draw(st.integers(0, 2**31)))
+    b, n, h, width, dtype = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 6)),
+        draw(st.integers(1, 3)),
+        draw(WIDTHS),
+        draw(TYPES),
+    )
+    d, c = h * width, draw(st.sampled_from([1, 5, 16, 17, 33]))
+    scores = torch.randn(b, h, n, n, dtype=dtype)
+    values, weight = torch.randn(b, n, d, dtype=dtype), torch.randn(d, d, dtype=dtype) / d**0.5
+    bias = draw(st.sampled_from([None, torch.randn(d, dtype=dtype)]))
+    inside, present = torch.rand(n, c) < 0.6, draw(st.sampled_from([None, torch.rand(b, n) < 0.7]))
+    found = mixed.blend(scores.exp(), present, values, weight, bias, inside)
+    for i in range(b):
+        for j in range(c):
+            some = inside[:, j] if present is None else inside[:, j] & present[i]
+            wanted = torch.zeros(d, dtype=dtype)
+            if some.any():
+                shares = scores[i][:, some][:, :, some].softmax(-1).mean(1)  # (H, keys)
+                heads = torch.einsum("hk,khc->hc", shares, values[i, some].unflatten(-1, (h, width)))
+                wanted = weight @ heads.flatten() + (0 if bias is None else bias)
+            torch.testing.assert_close(found[i, j], wanted, atol=50 * EXACT[dtype], rtol=10 * EXACT[dtype])

@@ -57,8 +57,10 @@ EXPORT(gather)
 EXPORT(mix)
 EXPORT(join)
 EXPORT(settle)
+EXPORT(scores)
+EXPORT(blend)
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL}
-static PyMethodDef methods[] = {METHOD(gather), METHOD(mix), METHOD(join), METHOD(settle), {0}};
+static PyMethodDef methods[] = {METHOD(gather), METHOD(mix), METHOD(join), METHOD(settle), METHOD(scores), METHOD(blend), {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_mixed", NULL, 0, methods, NULL, NULL, NULL, NULL};
 PyMODINIT_FUNC PyInit__mixed(void) { return PyModuleDef_Init(&module); }

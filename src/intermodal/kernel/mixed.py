@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from intermodal.kernel.few import PLAIN, watched
 
+PADDING = 16
+"""Subsets that one vector holds at most."""
+
 PIECES = 31
 """Pieces that the bits of an int can tell apart."""
 
@@ -123,7 +126,52 @@ def settle(one: Tensor, other: Tensor, norm: nn.LayerNorm) -> Tensor:
     return mean
 
 
+def scores(queries: Tensor, keys: Tensor, n_heads: int) -> tuple[Tensor, float]:
+    """Return the scaled scores of a self-attention, each row less its largest, and the least number among them.
+
+    Shape:
+        queries and keys (B, n, d) -> (B, H, n, n).
+
+    Args:
+        queries: the heads side by side.
+        keys: the heads side by side.
+        n_heads: H.
+    """
+    b, n, d = queries.shape
+    found, least = queries.new_empty(b, n_heads, n, n), queries.new_empty(1)
+    _call("scores", (b, n, 0, n_heads, d, 0, 0, 0), (queries, keys, found, least), (d // n_heads) ** -0.5)
+    return found, float(least)
+
+
+def blend(
+    e: Tensor, present: Tensor | None, values: Tensor, weight: Tensor, bias: Tensor | None, inside: Tensor
+) -> Tensor:
+    """Return the pooled answer of each subset of a self-attention over tokens.
+
+    Shape:
+        e (B, H, n, n), present (B, n), values (B, n, d), weight (d, d), bias (d), inside (n, C) -> (B, C, d).
+
+    Args:
+        e: exponentials of the scores; those of who is not there are not read.
+        present: which tokens are there, or None for all.
+        values: the heads side by side.
+        weight: of the output projection.
+        bias: of the output projection.
+        inside: bool, which tokens a subset holds.
+    """
+    (b, h, n, _), d, c = e.shape, values.shape[2], inside.shape[1]
+    padded = values.new_zeros(n, -(-c // PADDING) * PADDING)  # whole vectors of subsets; those past the last are empty
+    padded[:, :c] = inside
+    there = values.new_ones(0) if present is None else present.to(values.dtype)
+    each = values.new_zeros(d) if bias is None else bias / h  # the weights of a subset sum to h
+    found = values.new_empty(b, c, d)
+    _call("blend", (b, n, 0, h, d, c, padded.shape[1], 0), (e, there, values, weight.T, each, padded, found))
+    return found
+
+
 def _call(name: str, sizes: tuple[int, ...], tensors: tuple[Tensor, ...], number: float = 0.0) -> None:
     """Let the module work on tensors; the last ones are written, and lie in one piece."""
     given = [t.contiguous() for t in tensors]  # held until the work is done
-    getattr(_mixed, name)(tensors[0].dtype == torch.float64, number, *sizes, *(t.data_ptr() for t in given))
+    getattr(_mixed, name)(
+        tensors[0].dtype == torch.float64, number, *sizes, *(t.data_ptr() if t.numel() else 0 for t in given)
+    )

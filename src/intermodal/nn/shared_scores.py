@@ -15,14 +15,17 @@ Shapes: B batch, C subsets, H heads, n modalities, d width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from intermodal.attention import attend_unchecked
 from intermodal.errors import InputError
-from intermodal.nn.attention import check_tokens
+from intermodal.kernel import mixed
+from intermodal.nn.attention import Attention, check_tokens
 from intermodal.nn.fused import mean_present
+from intermodal.nn.linear import project
 from intermodal.nn.textbook import SelfAttentionFusion, _clean
 
 SPREAD = 60.0
@@ -63,28 +66,46 @@ def attend_subsets(
         raise InputError("subsets are compared without dropout, however: the fusion is training; call fusion.eval()")
     check_tokens("x", x, attention.q_proj.in_features)
     x, present = _clean(x, present)
-    n = x.shape[1]
-    wanted = torch.as_tensor(range(1 << n) if subsets is None else list(subsets), device=x.device)
-    inside = (wanted >> torch.arange(n, device=x.device)[:, None] & 1).bool()  # (n, C)
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    q, k, v = (attention.split(project(x)) for project in (attention.q_proj, attention.k_proj, attention.v_proj))
-    scores = (q.to(dtype) * attention.d_head**-0.5) @ k.to(dtype).mT
-    if scores.numel() == 0:
-        return x.new_zeros(len(wanted), len(x), attention.out_proj.out_features)
-    scores = scores - scores.amax(-1, keepdim=True)
-    if bool(scores.detach().amin() < -SPREAD):
-        kept = inside.expand(len(x), -1, -1)
+    b, n, _ = x.shape
+    inside = _inside(n, None if subsets is None else tuple(subsets)).to(x.device)  # (n, C)
+    q, k, v = (project(layer, x) for layer in (attention.q_proj, attention.k_proj, attention.v_proj))
+    if b == 0 or n == 0:
+        return x.new_zeros(inside.shape[1], b, attention.out_proj.out_features)
+    gradients = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *fusion.parameters()))
+    compiled = mixed.serves(x, 1) and not gradients
+    scores, least = mixed.scores(q, k, attention.n_heads) if compiled else _scores(attention, q, k)
+    if not least >= -SPREAD:
+        kept = inside.expand(b, -1, -1)
         return _apart(fusion, q, k, v, kept if present is None else kept & present.unsqueeze(-1))
-    return _mixtures(scores.exp(), _projected(fusion, v.to(dtype)), inside, present).to(x.dtype).transpose(0, 1)
+    if compiled:
+        out = attention.out_proj
+        return mixed.blend(scores.exp_(), present, v, out.weight, out.bias, inside).transpose(0, 1)
+    mixtures = _mixtures(scores.exp(), _projected(attention, v.to(scores.dtype)), inside, present)
+    return mixtures.to(x.dtype).transpose(0, 1)
 
 
-def _projected(fusion: SelfAttentionFusion, v: Tensor) -> Tensor:
-    """Values (B, H, n, d / H) of every head through its part of the output projection -> u (B, H n, d)."""
-    b, h, n, _ = v.shape
-    out = fusion.attention.out_proj
+@lru_cache(maxsize=16)
+def _inside(n: int, subsets: tuple[int, ...] | None) -> Tensor:
+    """Which tokens each subset holds: bool (n, C)."""
+    wanted = torch.arange(1 << n) if subsets is None else torch.tensor(subsets, dtype=torch.int64)
+    return (wanted >> torch.arange(n)[:, None] & 1).bool()
+
+
+def _scores(attention: Attention, q: Tensor, k: Tensor) -> tuple[Tensor, float]:
+    """Scores (B, H, n, n) of all pairs, each row less its largest, and the least of them."""
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    scores = (attention.split(q).to(dtype) * attention.d_head**-0.5) @ attention.split(k).to(dtype).mT
+    scores = scores - scores.amax(-1, keepdim=True)
+    return scores, float(scores.detach().amin())
+
+
+def _projected(attention: Attention, v: Tensor) -> Tensor:
+    """Values (B, n, d) of every head through its part of the output projection -> u (B, H n, d)."""
+    b, h, n, _ = attention.split(v).shape
+    out = attention.out_proj
     weight = out.weight.to(v.dtype).unflatten(1, (h, -1)).permute(1, 2, 0)  # (H, d / H, d)
     bias = weight.new_zeros(1) if out.bias is None else out.bias.to(v.dtype) / h
-    u = torch.baddbmm(bias, v.transpose(0, 1).flatten(1, 2), weight)  # (H, B n, d)
+    u = torch.baddbmm(bias, attention.split(v).transpose(0, 1).flatten(1, 2), weight)  # (H, B n, d)
     return u.unflatten(1, (b, n)).transpose(0, 1).flatten(1, 2)
 
 
@@ -114,10 +135,12 @@ def _mixtures(e: Tensor, u: Tensor, inside: Tensor, present: Tensor | None) -> T
 
 
 def _apart(fusion: SelfAttentionFusion, q: Tensor, k: Tensor, v: Tensor, inside: Tensor) -> Tensor:
-    """A softmax for each subset: inside (B, n, C) -> (C, B, d)."""
+    """A softmax for each subset: q, k and v (B, n, d), inside (B, n, C) -> (C, B, d)."""
+    attention = fusion.attention
+    q, k, v = (attention.split(t) for t in (q, k, v))
     pieces = []
     for there in inside.unbind(-1):  # (B, n)
         heads, _ = attend_unchecked(q, k, v, keep=there[:, None, None])
-        pooled = mean_present(fusion.attention.merge(heads), there)
-        pieces.append(fusion.attention.out_proj(pooled) * there.any(1, keepdim=True))
+        pooled = mean_present(attention.merge(heads), there)
+        pieces.append(attention.out_proj(pooled) * there.any(1, keepdim=True))
     return torch.stack(pieces)
