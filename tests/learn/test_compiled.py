@@ -306,8 +306,8 @@ def test_several_steps_in_one_call_are_the_steps_one_by_one(monkeypatch: pytest.
     batches = [order[:7], order[7:9], order[9:16], order[16:]]
     schedule = Schedule(Plan(**PLAN), an_epoch=3)
     found = []
-    for noise in (0, 1 << 30, 9_000):
-        monkeypatch.setattr("intermodal.learn.compiled.NOISE", noise)
+    for at_once in (1, 99, 3):
+        monkeypatch.setattr("intermodal.learn.compiled.AT_ONCE", at_once)
         steps = case.steps(CompiledSteps)
         total, number = steps.epoch(batches, 1, schedule)
         again, number = steps.epoch(batches, number, schedule)

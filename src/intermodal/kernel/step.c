@@ -23,10 +23,12 @@
 #endif
 #define UNROLL _Pragma("GCC unroll 8")
 #define LANES 16
-#define MOST 64 /* tokens */
+#define MOST 64         /* tokens, modalities */
+#define MOST_WIDTH 4096 /* features of a row that goes through dropout */
 
 typedef float V __attribute__((vector_size(64)));
 typedef int32_t I __attribute__((vector_size(64)));
+typedef uint64_t W __attribute__((vector_size(64)));
 typedef unsigned char B16 __attribute__((vector_size(16)));
 
 #include "step_lanes.inc"

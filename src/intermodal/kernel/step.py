@@ -13,6 +13,7 @@ import importlib
 import os
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,9 @@ PLAIN = "INTERMODAL_PLAIN"
 
 LANES = 16
 """Widths are multiples of this many numbers."""
-MOST_TOKENS, MOST_LAYERS = 64, 16
+MOST_TOKENS, MOST_LAYERS, MOST_WIDTH = 64, 16, 4096
+BATCH, TRAINING = 0, 13
+"""Places among the sizes; after `TRAINING` stand whatever draws: `Drawn`."""
 
 
 def _compiled() -> ModuleType | None:
@@ -40,6 +43,18 @@ _step = _compiled()
 def built() -> bool:
     """Tell whether the compiled module is there."""
     return _step is not None
+
+
+class Drawn(NamedTuple):
+    """The least byte that stays (0: nothing is dropped), whether modalities are hidden, and key and number of the next
+    word, for features and for modalities."""
+
+    least: int
+    hides: int
+    drop_key: int
+    drop_at: int
+    hide_key: int
+    hide_at: int
 
 
 class Pass:
@@ -72,32 +87,29 @@ class Pass:
         self._at = (self.sizes.data_ptr(), self._addresses.data_ptr())
         self._update = (*(t.data_ptr() for t in moments), n_decay, weight_decay)
 
-    def learn(
-        self, schedule: Tensor, first: int, *, gradient: int, least: int, rows: int, chances: int = 0, noise: int = 0
-    ) -> float:
+    def learn(self, schedule: Tensor, first: int, *, gradient: int, rows: int, drawn: Drawn) -> float:
         """Take some steps; return the weighted sum of their losses, each before its step.
 
         Args:
             schedule: float64 (steps, 3): samples, learning rate, and the share of the new weights in the running mean.
             first: the number of the first step, from 1.
             gradient: how many numbers the gradient has.
-            least: the least byte that stays, or 0 to drop nothing.
             rows: where the numbers of the samples lie, all batches one behind the other.
-            chances: where the numbers lie that hide modalities, or 0.
-            noise: where the bytes lie that drop features, or 0.
+            drawn: where the noise begins.
         """
         assert _step is not None
-        self._numbers[13], self._numbers[14] = gradient, least
-        places = self._places
-        places[3], places[7], places[8] = rows, chances, noise
+        self._numbers[TRAINING] = gradient
+        self._numbers[TRAINING + 1 : TRAINING + 1 + len(drawn)] = drawn
+        self._places[3] = rows
         return float(_step.learn(*self._at, schedule.data_ptr(), len(schedule), first, *self._update))
 
     def losses(self, batch: int, *, weights: int, rows: int) -> float:
         """The weighted sum of the losses of a batch, by the weights that lie at an address, with nothing dropped."""
         assert _step is not None
-        self._numbers[0], self._numbers[13], self._numbers[14] = batch, 0, 0
+        self._numbers[BATCH], self._numbers[TRAINING] = batch, 0
+        self._numbers[TRAINING + 1 : TRAINING + 1 + len(Drawn._fields)] = 0
         places, before = self._places, self._places[0]
-        places[0], places[3], places[7], places[8] = weights, rows, 0, 0
+        places[0], places[3] = weights, rows
         total = float(_step.run(*self._at))
         places[0] = before
         return total

@@ -56,6 +56,7 @@ class Anatomy:
         pool = self.model.network.pool
         return (
             all(width % kernel.LANES == 0 for width in widths)
+            and max(*widths, self.model.network.d_pooled) <= kernel.MOST_WIDTH
             and len(set(self.inside)) <= 1
             and len(self.rates()) == 1
             and all(layer.tie for layer in self.layers)
@@ -84,7 +85,8 @@ class Anatomy:
         sizes = [batch, room, self.slots, len(self.names), self.n_members, self.d_model]
         sizes += [self.layers[0].attention[0].n_heads if self.asks else 1]  # type: ignore[list-item]
         sizes += [self.inside[0] if self.inside else self.d_model, len(self.layers), self.model.n_outputs]
-        sizes += [len(self.layers[0].groups) if self.asks else 0, POOLS.index(network.pool.how), loss, 0, 0]  # type: ignore[arg-type]
+        sizes += [len(self.layers[0].groups) if self.asks else 0, POOLS.index(network.pool.how), loss]  # type: ignore[arg-type]
+        sizes += [0] * (1 + len(kernel.Drawn._fields))
         first = 0
         for i, encoder in enumerate(self.encoders):
             own = f"network.encoders.{i}.project"

@@ -9,6 +9,7 @@ Shapes: N samples, B batch, K members, O outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -22,8 +23,8 @@ from intermodal.learn.model import FusionModel
 from intermodal.learn.plan import Loss, Plan, Schedule
 from intermodal.nn.dropping import Noise, least_byte
 
-NOISE = 1 << 21
-"""Bytes that dropout draws for several steps at a time, about."""
+AT_ONCE = 32
+"""Steps that one call takes: a thread that trains waits for its turn to speak Python once a call."""
 LOSSES = (losses.cross_entropy, losses.squared_error)
 
 
@@ -84,13 +85,13 @@ class CompiledSteps:
             p.data = own
         self.mean.copy_(self.flat)
         self._best: Tensor | None = None
-        self._hides = model.network.modality_dropout > 0
+        self._hides = int(model.network.modality_dropout > 0)
         self._least = least_byte(model.dropout.p) if model.dropout.p > 0 else 0
         self._pass = kernel.Pass(
             self.anatomy.sizes(places, plan.batch_size, LOSSES.index(loss)),
             [
                 *(self.flat, self.gradient, None, None, target.contiguous(), self.weight, start.contiguous()),
-                *(None, None, *self.anatomy.sides()),
+                *self.anatomy.sides(),
                 torch.tensor([model.network.modality_dropout], dtype=torch.float32),
                 *_data(feed),
             ],
@@ -107,43 +108,33 @@ class CompiledSteps:
             self.model.eval()(x, present)
 
     def epoch(self, batches: Iterable[np.ndarray], first: int, schedule: Schedule) -> tuple[float, int]:
-        """Take a step a batch; as `PlainSteps.epoch`."""
-        total, some, number, drawn = 0.0, list[np.ndarray](), first, 0
-        for rows in batches:
-            some.append(rows)
-            drawn += self.anatomy.dropped(len(rows))
-            if drawn > NOISE:
-                total += self._learn(some, number, schedule)
-                some, number, drawn = [], number + len(some), 0
-        if some:
+        """Take a step a batch, many in one call; as `PlainSteps.epoch`."""
+        total, number, left = 0.0, first, iter(batches)
+        while some := list(islice(left, AT_ONCE)):
             total += self._learn(some, number, schedule)
-        return total, number + len(some)
+            number += len(some)
+        return total, number
 
     def _learn(self, batches: list[np.ndarray], first: int, schedule: Schedule) -> float:
-        """Several steps in one call: in a thread of its own, each call waits for its turn to speak Python."""
-        sizes = [len(rows) for rows in batches]
-        rows = np.concatenate(batches, dtype=np.int64)
+        rows, noise = np.concatenate(batches, dtype=np.int64), self.noise
         numbers = range(first, first + len(batches))
-        lines = [[n, schedule.rate(i), schedule.share(i)] for n, i in zip(sizes, numbers, strict=True)]
-        chances = self.noise.chances(2 * len(rows) * len(self.anatomy.names)) if self._hides else None
-        drawn = sum(map(self.anatomy.dropped, sizes)) // 8
-        words = self.noise.fill(torch.empty(drawn, dtype=torch.int64)) if self._least else None
-        return self._pass.learn(
+        lines = [[len(own), schedule.rate(i), schedule.share(i)] for own, i in zip(batches, numbers, strict=True)]
+        drawn = (noise.drop_key, noise.drop_at, noise.hide_key, noise.hide_at)
+        total = self._pass.learn(
             torch.tensor(lines, dtype=torch.float64),
             first,
             gradient=len(self.flat),
-            least=self._least,
             rows=rows.ctypes.data,
-            chances=0 if chances is None else chances.data_ptr(),
-            noise=0 if words is None else words.data_ptr(),
+            drawn=kernel.Drawn(self._least, self._hides, *drawn),
         )
+        noise.drop_at += sum(self.anatomy.dropped(len(own)) for own in batches) // 8 if self._least else 0
+        noise.hide_at += 2 * len(rows) * len(self.anatomy.names) if self._hides else 0
+        return total
 
     def held(self, rows: np.ndarray) -> float:
         """The weighted mean loss of the averaged weights over some rows."""
-        total, size = 0.0, self.plan.batch_size
-        for i in range(0, len(rows), size):
-            some = np.ascontiguousarray(rows[i : i + size], dtype=np.int64)
-            total += self._pass.losses(len(some), weights=self.mean.data_ptr(), rows=some.ctypes.data)
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        total = self._pass.losses(len(rows), weights=self.mean.data_ptr(), rows=rows.ctypes.data)
         return total / max(float(self.weight[rows].sum()), 1e-12)
 
     def keep(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -53,14 +54,22 @@ class Dropout(Drops, nn.Dropout):
 
 
 class Noise:
-    """Drop features by random bytes: eight of them cost one draw, where `nn.Dropout` draws once a feature.
+    """Drop features by random bytes: eight of them cost one word, where `nn.Dropout` draws once a feature.
 
     The probability is rounded to the nearest of 1/256 to 255/256, and what stays is scaled by the rounded one, so that
-    the mean is exact.
+    the mean is exact. A word depends on the seed and on its number alone: whoever knows how many were drawn can go on.
 
     Args:
         seed: the same seed drops the same features in the same order of calls.
         device: where the tensors lie.
+
+    Attributes:
+        drop_key: of the words that drop features.
+        drop_at: the number of the next of them.
+        hide_key: of the words that hide modalities.
+        hide_at: the number of the next of them.
+
+    Source: Steele, Lea and Flood 2014, Fast splittable pseudorandom number generators: the finaliser of SplitMix64.
 
     Example:
         >>> Noise(0).drop(torch.ones(1000, 8), 0.5).unique()
@@ -68,24 +77,49 @@ class Noise:
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
-        self.generator = torch.Generator(device).manual_seed(seed)
-        self._other = torch.Generator(device).manual_seed(seed ^ HIDING)
+        self.device = device
+        keys = mixed(torch.tensor([0, HIDING]) + _signed(seed))
+        self.drop_key, self.hide_key = (int(key) for key in keys)
+        self.drop_at = self.hide_at = 0
 
     def drop(self, x: Tensor, p: float) -> Tensor:
         """Return x with features dropped with probability p, and the others scaled up."""
-        least = least_byte(p)
-        words = self.fill(torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device))
+        least, n = least_byte(p), -(-x.numel() // 8)
+        words = numbered(self.drop_key, self.drop_at, n, x.device)
+        self.drop_at += n
         drawn = words.view(torch.uint8)[: x.numel()].view(x.shape)
         # Arithmetic on floats: a comparison, and a product with bools, cost several times as much on a processor.
         return x * drawn.to(x.dtype).sub_(least - 1).clamp_(0, 1).mul_(256 / (256 - least))
 
-    def fill(self, words: Tensor) -> Tensor:
-        """Fill int64 with random bits, in place."""
-        return words.random_(-(2**63), None, generator=self.generator)  # the default range leaves the sign bit at zero
-
     def chances(self, *shape: int) -> Tensor:
-        """Return numbers between 0 and 1."""
-        return torch.rand(shape, generator=self._other, device=self._other.device)
+        """Return float32 numbers from 0 to 1."""
+        n = math.prod(shape)
+        words = numbered(self.hide_key, self.hide_at, n, self.device)
+        self.hide_at += n
+        return ((words >> 40) & 0xFFFFFF).to(torch.float32).mul_(2**-24).view(shape)
+
+
+def numbered(key: int, first: int, n: int, device: torch.device | str = "cpu") -> Tensor:
+    """Return n random words, int64, from the one with this number on.
+
+    Example:
+        >>> numbered(3, 5, 4)[2:].equal(numbered(3, 7, 2))
+        True
+    """
+    numbers = torch.arange(first, first + n, device=device)
+    return mixed(numbers.mul_(_signed(0x9E3779B97F4A7C15)).add_(key))
+
+
+def mixed(words: Tensor) -> Tensor:
+    """Mix the bits of int64, in place."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        # A shift of a signed number drags its sign along: the bits that it fills are struck out.
+        words.bitwise_xor_((words >> shift).bitwise_and_((1 << (64 - shift)) - 1)).mul_(_signed(factor))
+    return words
+
+
+def _signed(word: int) -> int:
+    return (word & (2**64 - 1)) - ((word & 2**63) << 1)
 
 
 def least_byte(p: float) -> int:
