@@ -243,7 +243,8 @@ def test_the_environment_keeps_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_it
 def test_the_module_refuses_what_it_cannot_run() -> None:
     assert rows._rows is not None
+    nothing = [0] * 20
     with pytest.raises(TypeError, match="a flag, a scale, sizes and addresses"):
-        rows._rows.weights(0, 1.0)
+        rows._rows.weights(0, 1.0, *nothing, rows.WIDTH, 1, *[0] * 13)
     with pytest.raises(ValueError, match="no vectors of that width"):
-        rows._rows.weights(0, 1.0, *[1] * 20, 128, 1, *[0] * 12)
+        rows._rows.weights(0, 1.0, *nothing, 128, 1, *[0] * 12)
