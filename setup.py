@@ -23,11 +23,11 @@ rows = Extension(
     py_limited_api=True,
     optional=True,
 )
-STEP = ("lanes", "product", "model", "attention", "pass", "update")
+STEP = ("before", "whole", "lanes", "product", "model", "attention", "pass", "update")
 step = Extension(
     "intermodal.kernel._step",
-    ["src/intermodal/kernel/step.c"],
-    depends=[f"src/intermodal/kernel/step_{part}.inc" for part in STEP],
+    [f"src/intermodal/kernel/{part}.c" for part in ("step", "step_v4", "step_v3", "step_any")],
+    depends=["src/intermodal/kernel/step.h", *(f"src/intermodal/kernel/step_{part}.inc" for part in STEP)],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,

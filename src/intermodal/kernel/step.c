@@ -1,42 +1,29 @@
 /* One step of training a fusion: forward, backward and the new weights, without a Python line or a small tensor between.
 
    What it computes is `learn/model.py` on vectors, in float: encoders, layers of tied attention along the edges, mean of
-   the tokens, head, loss. Tokens that are absent (missing, or hidden by modality dropout) take no room: all rows below
-   are tokens that are there. The module takes addresses and sizes and checks nothing: `step.py` and its caller do.
+   the tokens, head, loss. Tokens that are absent (missing, or hidden by modality dropout) take no room: all rows are
+   tokens that are there. The module takes addresses and sizes and checks nothing: `step.py` and its caller do.
 
-   B samples, S tokens, M modalities, K members, N = K * B, R rows, d width, H heads, h width inside, O outputs. */
+   The whole is compiled once for each width of vectors, and chosen when the module is loaded: gcc makes poor code of
+   vectors that are wider than the processor's, and a product wants as many of them in registers as there are. */
 
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
-#include <math.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) static
-#define WIDE __builtin_cpu_supports("avx512f")
-#else
-#define CLONES static
-#define WIDE 0
+#include "step.h"
+
+static const step_kind *kind;
+
+static const step_kind *chosen(void) {
+#ifdef STEP_KINDS
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl"))
+        return &step_v4;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &step_v3;
 #endif
-#define UNROLL _Pragma("GCC unroll 8")
-#define LANES 16
-#define MOST 64         /* tokens, modalities */
-#define MOST_WIDTH 4096 /* features of a row that goes through dropout */
-
-typedef float V __attribute__((vector_size(64)));
-typedef int32_t I __attribute__((vector_size(64)));
-typedef uint64_t W __attribute__((vector_size(64)));
-typedef unsigned char B16 __attribute__((vector_size(16)));
-
-#include "step_lanes.inc"
-#include "step_product.inc"
-#include "step_model.inc"
-#include "step_attention.inc"
-#include "step_pass.inc"
-#include "step_update.inc"
+    return &step_any;
+}
 
 static void *address(PyObject *o) { return PyLong_AsVoidPtr(o); }
 
@@ -46,8 +33,7 @@ static PyObject *py_room(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     if (n != 1) return PyErr_Format(PyExc_TypeError, "sizes");
     const int64_t *sizes = address(args[0]);
     if (PyErr_Occurred()) return NULL;
-    work w;
-    return PyLong_FromLong(lay_out(&w, sizes, NULL));
+    return PyLong_FromLong(kind->room(sizes));
 }
 
 /* run(sizes, addresses) -> the weighted sum of the losses */
@@ -59,7 +45,7 @@ static PyObject *py_run(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     if (PyErr_Occurred()) return NULL;
     double total;
     Py_BEGIN_ALLOW_THREADS
-    total = pass(sizes, addresses);
+    total = kind->run(sizes, addresses);
     Py_END_ALLOW_THREADS
     return PyFloat_FromDouble(total);
 }
@@ -76,15 +62,33 @@ static PyObject *py_learn(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     double weight_decay = PyFloat_AsDouble(args[9]), total;
     if (PyErr_Occurred()) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    total = learn(sizes, addresses, schedule, steps, first, at, decay, weight_decay);
+    total = kind->learn(sizes, addresses, schedule, steps, first, at, decay, weight_decay);
     Py_END_ALLOW_THREADS
     return PyFloat_FromDouble(total);
 }
 
+/* use(i) takes the i-th, the widest first, and says whether this processor has it */
+static PyObject *py_use(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    (void)self;
+    if (n != 1) return PyErr_Format(PyExc_TypeError, "a number");
+    long i = PyLong_AsLong(args[0]);
+    if (PyErr_Occurred()) return NULL;
+    const step_kind *every[] = {
+#ifdef STEP_KINDS
+        &step_v4, &step_v3,
+#endif
+        &step_any};
+    long many = sizeof every / sizeof *every, first = 0;
+    while (every[first] != chosen()) first++;
+    if (i < first || i >= many) Py_RETURN_FALSE;
+    kind = every[i];
+    Py_RETURN_TRUE;
+}
+
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL}
-static PyMethodDef methods[] = {METHOD(room), METHOD(run), METHOD(learn), {0}};
+static PyMethodDef methods[] = {METHOD(room), METHOD(run), METHOD(learn), METHOD(use), {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_step", NULL, 0, methods, NULL, NULL, NULL, NULL};
 PyMODINIT_FUNC PyInit__step(void) {
-    wide = WIDE != 0;
+    kind = chosen();
     return PyModuleDef_Init(&module);
 }
