@@ -192,6 +192,8 @@ def test_gradients_can_be_differentiated_once_more(same: bool) -> None:
         return pooled.pool(*now, plainly(now))
 
     assert torch.autograd.gradcheck(run, tensors) and torch.autograd.gradgradcheck(run, tensors)
+    once, more = (torch.autograd.grad(run(*tensors).square().sum(), tensors, create_graph=c) for c in (False, True))
+    torch.testing.assert_close(once, more)
 
 
 def test_what_it_may_not_serve() -> None:
@@ -200,9 +202,18 @@ def test_what_it_may_not_serve() -> None:
     long = torch.randn(2, pooled.MOST + 1, 4)
     half = [(w.bfloat16(), b) for w, b in case.by.of]
     turned = [(case.by.of[0][0].mT.contiguous().mT, None), *case.by.of[1:]]
+    narrow = [*case.by.of[:2], (torch.randn(6, 3), None), case.by.of[3]]
+    short = [*case.by.of[:3], (case.by.of[3][0], torch.randn(2))]
+    rows = torch.randn(*case.by.of[0][0].shape[:1], 6)
+    apart = [(rows[:, :3], None), *case.by.of[1:]]
+    wide = make(2, 2, 4, 3, pooled.HELD // 4, 6, 2, 3)
     others = [
+        wide[:4],
+        (case.query, case.context, pooled.Projections(apart, 2), None),
+        (case.query, case.context, pooled.Projections(narrow, 2), None),
+        (case.query, case.context, pooled.Projections(short, 2), None),
+        (case.query, case.context, pooled.Projections(case.by.of, 4), None),
         (case.query, long, case.by, None),
-        (case.query, torch.randn(2, 4, pooled.HELD // 4), case.by, None),
         (case.query.bfloat16(), case.context.bfloat16(), case.by, None),
         (case.query, case.context, pooled.Projections(half, 2), None),
         (case.query, case.context, pooled.Projections(turned, 2), None),

@@ -10,6 +10,7 @@ from faults_mass import FAULTS_MASS
 from faults_moment_scores import FAULTS_MOMENT_SCORES
 from faults_moments import FAULTS_MOMENTS
 from faults_page import FAULTS_PAGE
+from faults_pooled import FAULTS_POOLED
 from faults_recommend import FAULTS_RECOMMEND
 from faults_retrieval import FAULTS_RETRIEVAL
 from faults_text_line import FAULTS_TEXT_LINE
@@ -36,4 +37,5 @@ FAULTS: list[Fault] = [
     *FAULTS_INDEX,
     *FAULTS_RECOMMEND,
     *FAULTS_CAPTIONS,
+    *FAULTS_POOLED,
 ]

@@ -59,13 +59,22 @@ def serves(query: Tensor, context: Tensor, by: Projections, keep: Tensor | None)
         and (dtype is torch.float32 or dtype is torch.float64)
         and few._plain(query, dtype)
         and (context is query or few._plain(context, dtype))
-        and all(_whole(t, dtype) for p in by.of for t in p if t is not None)
+        and _fit(by, x, y, dtype)
         and _worth(b, n * x + k * y, by.of[0][0].shape[0])
     )
 
 
-def _whole(t: Tensor, dtype: torch.dtype) -> bool:
-    return few._plain(t, dtype) and t.is_contiguous()
+def _fit(by: Projections, x: int, y: int, dtype: torch.dtype) -> bool:
+    """Whether weights and biases are of one type and of the sizes that the module reads."""
+    width = by.of[0][0].shape[0]
+    return width % by.n_heads == 0 and all(
+        few._plain(w, dtype)
+        and w.is_contiguous()
+        and w.shape[1] == n
+        and (w is by.of[3][0] or w.shape[0] == width)
+        and (b is None or (few._plain(b, dtype) and b.is_contiguous() and b.shape[0] == w.shape[0]))
+        for (w, b), n in zip(by.of, (x, y, y, width), strict=True)
+    )
 
 
 def _worth(batch: int, numbers: int, width: int) -> bool:
