@@ -178,8 +178,8 @@ NN = [
         ("bias without an answer (tied)", " * (count > 0)", ""),
         (
             "bias without an answer (untied)",
-            "attention.out_proj(answer) * some, some",
-            "attention.out_proj(answer), some",
+            "project(attention.out_proj, answer) * some, some",
+            "project(attention.out_proj, answer), some",
         ),
         (
             "weights of tokens that are absent",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from intermodal.errors import InputError, MaskError, ShapeError, did_you_mean
 from intermodal.nn.blank import blank
+from intermodal.nn.linear import project
 
 KINDS = ("linear", "conv", "gru")
 POSITION_SCALE = 0.25  # a standardised input gives tokens of unit size: positions must not drown them
@@ -91,10 +92,10 @@ class Encoder(nn.Module):
         if present is not None:
             x = blank(x, present.unsqueeze(-1))
         if x.ndim == 2:
-            tokens = self.project(x).unflatten(-1, (self.n_tokens, -1))
+            tokens = project(self.project, x).unflatten(-1, (self.n_tokens, -1))
             present = None if present is None else present.unsqueeze(1).expand(-1, self.n_tokens)
         else:
-            tokens = self.project(x)
+            tokens = project(self.project, x)
             if self.over_time is not None and tokens.numel() > 0:
                 tokens = tokens + self._over_time(_blank(tokens, present), present)
             if self.stride > 1:

@@ -16,6 +16,7 @@ from intermodal.errors import InputError
 from intermodal.nn.attention import Attention
 from intermodal.nn.dropping import Dropout
 from intermodal.nn.fused import Weights
+from intermodal.nn.linear import project, run
 from intermodal.spec import Edge
 
 Places = Mapping[str, slice]
@@ -82,7 +83,7 @@ class FusionLayer(nn.Module):
         if self.edges:
             received, weights = self._ask(self._project(self.norm_ask(x)), present, places, need_weights)
             x = x + self.dropout(received)
-        x = x + self.dropout(self.feed(self.norm_feed(x)))
+        x = x + self.dropout(run(self.feed, self.norm_feed(x)))
         return x, {e: weights[e] for e in self.edges if e in weights}
 
     def asking(self, x: Tensor, places: Places, edge: Edge) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,7 +102,7 @@ class FusionLayer(nn.Module):
         if not self.tie:
             return x, x, x
         shared = self._attention(0)
-        return shared.q_proj(x), shared.k_proj(x), shared.v_proj(x)
+        return project(shared.q_proj, x), project(shared.k_proj, x), project(shared.v_proj, x)
 
     def _ask(
         self,
@@ -133,7 +134,7 @@ class FusionLayer(nn.Module):
                         weights[edge] = w if present is None else _asking_only(w, _take(present, names, places))
         received, count = _mean(answers, places, projected[0])
         if self.tie:  # the mean commutes with the projection: it runs once a token, not once an answer
-            received = self._attention(0).out_proj(received) * (count > 0)
+            received = project(self._attention(0).out_proj, received) * (count > 0)
         return received, weights
 
     def _answer(
@@ -155,14 +156,14 @@ class FusionLayer(nn.Module):
             seen = mass_unchecked(q, k, _segments(widths, k), len(widths), keep=keep)
         some = q.new_ones(len(q), 1, 1) if there is None else there.any(1)[:, None, None].to(q.dtype)
         answer = attention.merge(heads)
-        return answer if self.tie else attention.out_proj(answer) * some, some, seen
+        return answer if self.tie else project(attention.out_proj, answer) * some, some, seen
 
     def _heads(self, i: int, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of every head, (B, H, T, D); without `tie` they are projected here."""
         attention = self._attention(i)
         if not self.tie:  # a linear layer on a slice that is not contiguous falls back to many small products
             q, k, v = (t.contiguous() for t in (q, k, v))
-            q, k, v = attention.q_proj(q), attention.k_proj(k), attention.v_proj(v)
+            q, k, v = project(attention.q_proj, q), project(attention.k_proj, k), project(attention.v_proj, v)
         return attention.split(q), attention.split(k), attention.split(v)
 
     def _attention(self, i: int) -> Attention:

@@ -28,6 +28,21 @@ def project(layer: nn.Linear, x: Tensor) -> Tensor:
     return product.linear(x, layer.weight, layer.bias)
 
 
+def run(steps: nn.Sequential, x: Tensor) -> Tensor:
+    """Return `steps(x)`, the products in it as `project` does them.
+
+    Example:
+        >>> import torch
+        >>> run(nn.Sequential(nn.Linear(3, 2), nn.GELU()), torch.randn(5, 3)).shape
+        torch.Size([5, 2])
+    """
+    if not bare(steps):
+        return steps(x)  # type: ignore[no-any-return]
+    for step in steps:
+        x = project(step, x) if isinstance(step, nn.Linear) else step(x)
+    return x
+
+
 def bare(*modules: nn.Module) -> bool:
     """Tell whether calling these does nothing beside their arithmetic: no hooks, and no `forward` of another."""
     return not (
