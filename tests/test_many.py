@@ -209,6 +209,8 @@ def test_what_it_may_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     others: list[tuple[Any, ...]] = [
         (q.bfloat16(), k.bfloat16(), v.bfloat16(), None),
         (q, k, v.double(), None),
+        (q, k, v[:1], None),
+        (q, k, v[:, :, :40], None),
         (q, k, v[..., :0], None),
         (q, k, v.mT.contiguous().mT, None),
         (q, k, v, torch.ones(3, 1, 13, 41, dtype=torch.bool)),

@@ -222,6 +222,8 @@ def test_what_it_may_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     others: list[tuple[Any, ...]] = [
         (q.bfloat16(), k.bfloat16(), None),
         (q, k.double(), None),
+        (q, k[:1], None),
+        (q, k[:, :1], None),
         (q, k[:, :, :0], None),
         (q, k.mT.contiguous().mT, None),
         (q, k, torch.ones(2, 1, 7, 41, dtype=torch.bool)),

@@ -33,7 +33,7 @@ def serves(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> bool:
         True where it is there, the tensors are plain ones of one type in this processor's memory, `keep` is the same
         for all queries and heads, the queries are not few, and nobody watches or rewrites torch's operations.
     """
-    return q.shape[2] >= FEWEST and few._plain(v, q.dtype) and rows.serves(q, k, keep)
+    return q.shape[2] >= FEWEST and v.shape[:3] == k.shape[:3] and few._plain(v, q.dtype) and rows.serves(q, k, keep)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, plain: few.Plain) -> Tensor:

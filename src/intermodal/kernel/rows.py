@@ -57,6 +57,7 @@ def serves(q: Tensor, k: Tensor, keep: Tensor | None) -> bool:
     return (
         WIDTH > 0
         and q.dtype in (torch.float32, torch.float64)
+        and q.shape[:2] == k.shape[:2]
         and (keep is None or (keep.shape[1] == keep.shape[2] == 1 and type(keep) is Tensor))
         and all(few._plain(t, q.dtype) for t in (q, k))
         and not few.watched()
