@@ -4,15 +4,17 @@
     python benchmarks/worth.py --n 2 4 6           some of it
     python benchmarks/worth.py --n 6 --batch 32
 
-naive: 2^n forwards one after the other, the other modalities marked absent. plain: one forward of a batch repeated
-2^n times (left out above 16,384 rows, which no longer fit the cache or, in the end, the memory). ours: `fuse_subsets`
-and, for the textbook's module, `attend_subsets`. Each turn times one forward and all three: a busy machine slows them
-all. A ratio is the median over the turns, with its quartiles. One thread.
+naive: 2^n forwards one after the other, the other modalities marked absent, or taken out where a token is a modality.
+plain: one forward of a batch repeated 2^n times (left out above 16,384 rows, which no longer fit the cache or, in the
+end, the memory). ours: `fuse_subsets` and, for the textbook's module, `attend_subsets`. Each turn times one forward and
+all three: a busy machine slows them all. A ratio is the median over the turns, with its quartiles. One thread.
 
 Where the ratio of a `FusionNetwork` comes from: a token holds something else in each subset, so that whatever follows
-the first attention (its output projection, the feed-forward step, the norms) runs once for each of the n 2^(n-1) pairs
-of a modality and a subset that holds it, and that is more than half of a forward's arithmetic. The textbook's module
-has no such step: there the projections, the scores and their exponentials are shared by all subsets.
+the first attention (the feed-forward step, the norms) runs once for each of the n 2^(n-1) pairs of a modality and a
+subset that holds it, and that is more than half of a forward's arithmetic. `bound` counts it: the multiply-adds of all
+subsets over those of one forward, where only what no subset can share is done anew. A forward spends more of its time
+beside its arithmetic than all subsets do, so that the measured ratio may lie below. In the textbook's module a subset
+is a mixture of vectors, one a modality and head, that all subsets share.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from intermodal.errors import OneKeyWarning
 from intermodal.nn.network import FusionNetwork
 from intermodal.nn.shared_scores import attend_subsets
 from intermodal.nn.subsets import fuse_subsets
@@ -33,7 +37,10 @@ from intermodal.nn.textbook import SelfAttentionFusion
 
 Run = Callable[[], Tensor]
 WIDTH, HEADS, TOKENS, ROWS = 64, 4, 2, 16_384
-HEAD = "| module | n | batch | one forward, ms | naive | plain | ours | quartiles |\n|---|--:|--:|--:|--:|--:|--:|---|"
+HEAD = (
+    "| module | n | batch | one forward, ms | naive | plain | ours | quartiles | bound |\n"
+    "|---|--:|--:|--:|--:|--:|--:|---|--:|"
+)
 
 
 def seconds(run: Run, least: float = 0.005) -> float:
@@ -68,7 +75,27 @@ def network(spec: str, n: int, batch: int) -> tuple[Run, Run, Run, Run]:
 
 
 def textbook(n: int, batch: int) -> tuple[Run, Run, Run, Run]:
-    """The same of `nn.MultiheadAttention` and its mean; ours is the module with its weights."""
+    """The same of the textbook's self-attention: naive takes the tokens of a subset out, so that no mask is needed."""
+    module = SelfAttentionFusion(WIDTH, n_heads=HEADS).eval()
+    x = torch.randn(batch, n, WIDTH)
+    bits = torch.arange(1 << n)[:, None] >> torch.arange(n) & 1
+
+    def naive() -> Tensor:
+        nothing = torch.zeros(batch, WIDTH)
+        return torch.stack([nothing, *(module(x[:, bits[s].bool()]).pooled for s in range(1, 1 << n))])
+
+    def plain() -> Tensor:
+        shown = bits.bool().repeat_interleave(batch, 0)
+        return module(x.repeat(1 << n, 1, 1), shown).pooled.reshape(1 << n, batch, -1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OneKeyWarning)  # of the subset of one
+        module(x[:, :1])
+    return lambda: module(x).pooled, naive, plain, lambda: attend_subsets(module, x)
+
+
+def torchs(n: int, batch: int) -> tuple[Run, Run, Run, Run]:
+    """The same against `nn.MultiheadAttention` and its mean: one forward and naive are torch's."""
     theirs = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).eval()
     ours = SelfAttentionFusion.from_torch(theirs).eval()
     x = torch.randn(batch, n, WIDTH)
@@ -81,10 +108,18 @@ def textbook(n: int, batch: int) -> tuple[Run, Run, Run, Run]:
         nothing = torch.zeros(batch, WIDTH)
         return torch.stack([nothing, *(mean(x[:, bits[s].bool()]) for s in range(1, 1 << n))])
 
-    def plain() -> Tensor:
-        return ours(x.repeat(1 << n, 1, 1), bits.bool().repeat_interleave(batch, 0)).pooled.reshape(1 << n, batch, -1)
+    return lambda: mean(x), naive, naive, lambda: attend_subsets(ours, x)
 
-    return lambda: mean(x), naive, plain, lambda: attend_subsets(ours, x)
+
+def bound(spec: str, n: int) -> float:
+    """Multiply-adds of all subsets over those of one forward, for `network`."""
+    tokens, hidden = n * TOKENS, 2 * WIDTH
+    pairs = tokens**2 if spec == "self" else tokens * (tokens - TOKENS)
+    shared = tokens * (WIDTH**2 + 3 * WIDTH**2) + pairs * 2 * WIDTH
+    project, feed = WIDTH**2, 2 * WIDTH * hidden
+    # Where a context is one modality, its answer is projected once a pair; where it is all, once a token and subset.
+    answers = tokens * (n - 1) if spec == "cross" else (tokens << n) / 2
+    return (shared + answers * project + (tokens << n) / 2 * feed) / (shared + tokens * (project + feed))
 
 
 def line(name: str, runs: tuple[Run, Run, Run, Run], n: int, batch: int) -> str:
@@ -105,7 +140,8 @@ def line(name: str, runs: tuple[Run, Run, Run, Run], n: int, batch: int) -> str:
     low, high = np.quantile(ratios["ours"], [0.25, 0.75])
     cells = [f"{statistics.median(ratios[key]):.1f}" if key in ratios else "" for key in ("naive", "plain", "ours")]
     forward = f"{statistics.median(spent) * 1e3:.2f}"
-    return f"| {name} | {n} | {batch} | {forward} | {' | '.join(cells)} | {low:.1f} to {high:.1f} |"
+    least = f"{bound(name.split()[-1], n):.1f}" if name.startswith("network") else ""
+    return f"| {name} | {n} | {batch} | {forward} | {' | '.join(cells)} | {low:.1f} to {high:.1f} | {least} |"
 
 
 def main() -> None:
@@ -120,6 +156,7 @@ def main() -> None:
         for n in arguments.n:
             for batch in arguments.batch:
                 print(line("textbook self-attention", textbook(n, batch), n, batch), flush=True)
+                print(line("the same, in forwards of `nn.MultiheadAttention`", torchs(n, batch), n, batch), flush=True)
                 for spec in ("self", "cross"):
                     print(line(f"network, {spec}", network(spec, n, batch), n, batch), flush=True)
 
