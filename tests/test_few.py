@@ -103,6 +103,7 @@ def test_what_it_may_not_serve() -> None:
     others: list[tuple[Any, ...]] = [
         (q.bfloat16(), k.bfloat16(), v.bfloat16(), None),
         (q, long, long, None),
+        (long, k, v, None),
         (q, k.mT.contiguous().mT, v, None),
         (q, k, v, torch.ones(2, 1, 2, 5, dtype=torch.bool)),
         (q.to("meta"), k.to("meta"), v.to("meta"), None),

@@ -139,7 +139,6 @@ FAULTS_WORTH = [
         ("a bias for every head", "else bias / h", "else bias"),
         ("the weight is turned", "values, weight.T, each", "values, weight, each"),
         ("who is absent is there", "if present is None else present.to", "if True else present.to"),
-        ("the last subsets are cut off", "-(-c // PADDING) * PADDING", "max(c, c // PADDING * PADDING)"),
         ("tensors lie as they come", "given = [t.contiguous() for t in tensors]", "given = [*tensors]"),
     ),
     *_group(

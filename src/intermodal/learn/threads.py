@@ -14,7 +14,9 @@ def one_thread(device: torch.device | None = None) -> Iterator[None]:
     """Let torch and linear algebra run on one thread inside the body; the user's own setting comes back after.
 
     Attention over a few tokens, and fits on small matrices, lose more by waiting for each other at every operation
-    than a second thread wins. A GPU is left alone.
+    than a second thread wins: where another program runs beside, two threads take 1.5 times as long on long
+    sequences and 90 times on single vectors. And a sum that threads share is rounded by their number: a model would
+    depend on the machine. Whole models side by side use the other processors (`compare`). A GPU is left alone.
 
     Example:
         >>> before = torch.get_num_threads()
