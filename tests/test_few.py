@@ -55,6 +55,17 @@ def test_output_and_gradients_equal_the_arithmetic_written_out(data: st.DataObje
 
 
 @needs_it
+def test_a_gradient_may_lie_in_memory_as_it_likes() -> None:
+    q, k, v = (heads(19, 2, n, 3, torch.float64) for n in (2, 5, 5))
+    for direction in (torch.ones(()).double().expand(19, 2, 2, 3), torch.randn(19, 2, 3, 2).double().mT):
+        found = []
+        for out in (attend_unchecked(q, k, v).output, _explicit(q, k, v, None, 3**-0.5, 0.0, False).output):
+            found.append(torch.autograd.grad(out, (q, k, v), direction))
+        for ours, plain in zip(*found, strict=True):
+            torch.testing.assert_close(ours, plain, atol=1e-12, rtol=1e-12)
+
+
+@needs_it
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_scores_far_apart_do_not_overflow(dtype: torch.dtype) -> None:
     q, k, v = (heads(3, 2, n, 5, dtype) for n in (2, 7, 7))
