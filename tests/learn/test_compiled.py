@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -119,7 +119,7 @@ def check_step(case: Case, rows: np.ndarray) -> None:
     assert ours.held(rows) == pytest.approx(plain.held(rows), rel=1e-5, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(data=st.data())
 def test_a_step_loses_and_learns_what_torch_says_for_any_model(data: st.DataObject) -> None:
     draw = data.draw
@@ -161,7 +161,7 @@ def test_every_width_of_vectors_takes_the_same_step(kind: int, loss: Loss) -> No
     try:
         network = {"n_tokens": 3, "n_layers": 2, "n_members": 3, "modality_dropout": 0.4}
         for d_model, n_heads in ((16, 1), (48, 3), (80, 20)):
-            case = Case("m0 <-> m1, * -> m2", (3, 33, 16), loss, d_model=d_model, n_heads=n_heads, **network)
+            case = Case("[m0 m1] -> m2, m0 -> m2, m2 <-> m1", (3, 33, 16), loss, d_model=d_model, n_heads=n_heads, **network)
             check_step(case, np.arange(7))
         check_step(Case("self", (2,) * 9, d_model=16, n_heads=2, n_tokens=5), np.arange(5))
     finally:
