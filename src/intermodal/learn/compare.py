@@ -50,7 +50,8 @@ def compare(
 ) -> Comparison:
     """Compare fusions with and without attention, and baselines, on the user's own data.
 
-    Every row is fitted and scored on the same folds; preprocessing and inner choices see training rows only. The
+    Every row is fitted and scored on the same folds; preprocessing and inner choices see training rows only. Several
+    fusions train side by side, one a processor and no more than torch may use, each as it would alone, bit for bit. The
     constant predictor and the best single modality are always in the table. The rules of the verdict are in
     `intermodal.learn.verdict`.
 
@@ -68,7 +69,7 @@ def compare(
             inside the training rows; `cv` cross-validates over all rows; `auto` is `split` where there is one.
         scoring: accuracy (R2 in regression) unless named: `log loss`, `macro F1`, `AUC`, `RMSE` ...
         seed: folds, baselines and networks start from it.
-        progress: called with (fits done, fits in all, what runs next).
+        progress: called with (fits done or under way, fits in all, what begins next).
         **options: for `FusionClassifier` or `FusionRegressor`, for example `max_epochs=50`.
 
     Returns:

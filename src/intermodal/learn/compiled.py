@@ -23,8 +23,9 @@ from intermodal.learn.model import FusionModel
 from intermodal.learn.plan import Loss, Plan, Schedule
 from intermodal.nn.dropping import Noise, least_byte
 
-AT_ONCE = 32
-"""Steps that one call takes: a thread that trains waits for its turn to speak Python once a call."""
+AT_ONCE = 1 << 15
+"""Tokens of all members that one call takes steps through: a thread that trains waits for its turn to speak Python once
+a call, and a user who interrupts waits for its end, some hundredths of a second."""
 LOSSES = (losses.cross_entropy, losses.squared_error)
 
 
@@ -110,7 +111,8 @@ class CompiledSteps:
     def epoch(self, batches: Iterable[np.ndarray], first: int, schedule: Schedule) -> tuple[float, int]:
         """Take a step a batch, many in one call; as `PlainSteps.epoch`."""
         total, number, left = 0.0, first, iter(batches)
-        while some := list(islice(left, AT_ONCE)):
+        at_once = max(1, AT_ONCE // (self.plan.batch_size * self.anatomy.n_members * self.anatomy.slots))
+        while some := list(islice(left, at_once)):
             total += self._learn(some, number, schedule)
             number += len(some)
         return total, number

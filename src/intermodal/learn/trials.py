@@ -30,7 +30,7 @@ class Trial:
     Args:
         predictions: what it said about the test rows; None when it failed.
         scores: every score of the task by name; NaN where it is not defined.
-        seconds: wall-clock time to fit.
+        seconds: wall-clock time to fit, beside other fits where several run at a time.
         n_parameters: numbers that the model learned, where it tells.
         failure: type and message of the error, None when all went well.
         warnings: what was warned of, each sentence once.
