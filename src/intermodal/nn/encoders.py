@@ -92,7 +92,7 @@ class Encoder(nn.Module):
         if present is not None:
             x = blank(x, present.unsqueeze(-1))
         if x.ndim == 2:
-            tokens = project(self.project, x).unflatten(-1, (self.n_tokens, -1))
+            tokens = project(self.project, x).unflatten(-1, (self.n_tokens, -1))  # type: ignore[no-untyped-call]
             present = None if present is None else present.unsqueeze(1).expand(-1, self.n_tokens)
         else:
             tokens = project(self.project, x)
