@@ -53,7 +53,7 @@ def test_output_and_gradients_equal_those_of_torch(data: st.DataObject) -> None:
         patch.setattr(product, "PIECE", draw(st.sampled_from([3, 4096])))
         for ours, theirs in zip(*both(x, weight, bias, direction), strict=True):
             assert ours.shape == theirs.shape
-            torch.testing.assert_close(ours, theirs, atol=3e-5, rtol=1e-5)
+            torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-5)  # sums of up to 1,331 rows
 
 
 def test_gradients_can_be_differentiated_once_more() -> None:

@@ -54,6 +54,7 @@ def test_numbers_are_the_estimators(tmp_path: Path, shape: tuple[int, ...]) -> N
     assert not hasattr(predictor, "predict_proba")
     assert np.array_equal(predictor.predict(data), load(folder).predict(data))
     assert predictor.predict(data).shape == shape
+    assert abs(predictor.predict(data).mean() - 9) < 3  # in the units of the target
 
 
 def test_many_rows_are_answered_in_pieces_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

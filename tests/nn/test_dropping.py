@@ -12,6 +12,7 @@ def test_every_byte_of_a_word_drops_with_the_rounded_probability(p: float) -> No
     rounded = min(255, max(1, round(256 * p))) / 256
     dropped = (Noise(3).drop(torch.ones(40_000, 8, dtype=torch.float64), p) == 0).double().mean(0)
     assert torch.allclose(dropped, torch.full((8,), rounded, dtype=torch.float64), atol=0.012)
+    assert abs(dropped.mean() - rounded) < 0.0035  # four deviations, and less than the 1/256 of one byte
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9999])
@@ -43,6 +44,12 @@ def test_without_a_source_it_is_the_dropout_of_torch() -> None:
     one = Dropout(0.4)(x)
     torch.manual_seed(0)
     assert one.equal(F.dropout(x, 0.4))
+
+
+def test_a_source_drops_in_training_by_its_own_numbers() -> None:
+    layer, x = Dropout(0.4), torch.randn(5, 7)
+    with dropping_by(layer, Noise(2)):
+        assert layer(x).equal(Noise(2).drop(x, 0.4))
 
 
 def test_a_source_leaves_evaluation_alone_and_goes_with_the_body() -> None:

@@ -122,7 +122,7 @@ class _Linear(torch.autograd.Function):
 
 def _for_weight(gradient: Tensor, x: Tensor) -> Tensor:
     """gradient (R, O), x (R, I) -> (O, I)."""
-    if torch.is_grad_enabled() or gradient.shape[1] * x.shape[1] < LEAST_BACK:
+    if gradient.shape[1] * x.shape[1] < LEAST_BACK:
         return gradient.mT @ x
     pieces = zip(gradient.split(PIECE), x.split(PIECE), strict=True)
     return (
