@@ -50,7 +50,8 @@ static PyObject *py_run(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     return PyFloat_FromDouble(total);
 }
 
-/* learn(sizes, addresses, schedule, steps, number of the first, moments, mean, how many decay, by how much) -> as run, of all */
+/* learn(sizes, addresses, schedule, steps, number of the first, moments, mean, how many decay, by how much) -> as run, of
+   all steps */
 static PyObject *py_learn(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     (void)self;
     if (n != 10) return PyErr_Format(PyExc_TypeError, "three addresses, two numbers, three addresses and two numbers");
