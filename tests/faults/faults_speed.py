@@ -1,4 +1,4 @@
-"""The faults of what made single models quicker: few tokens, products, dropout by bytes, prediction without a fit."""
+"""The faults of what made single models quicker: few tokens, products, dropout, all subsets, prediction alone."""
 
 from fault import group as _group
 
@@ -114,5 +114,72 @@ FAULTS_SPEED = [
         ("linear algebra keeps its threads", "with threadpool_limits(1,", "with threadpool_limits(None,"),
         ("another device takes one too", 'if device is not None and device.type != "cpu":', "if False:"),
         ("an error keeps one thread", "    finally:\n", "    except ZeroDivisionError:\n        raise\n    else:\n"),
+    ),
+    *_group(
+        "kernel/few.inc",
+        "tests/test_few.py",
+        (
+            "heads of the output share a place",
+            "NAME(turn_back)(o, &bo, Q, H * D, h * D, D)",
+            "NAME(turn_back)(o, &bo, Q, H * D, 0, D)",
+        ),
+        ("the softmax's gradient without its mean", "(t[i * K + j] - mean) * scale", "(t[i * K + j]) * scale"),
+        ("gradient without the scale", "(t[i * K + j] - mean) * scale", "(t[i * K + j] - mean)"),
+    ),
+    *_group(
+        "kernel/lanes.inc",
+        "tests/test_few.py",
+        ("the largest is not taken off", "s[j] = NAME(expv)(s[j] - most);", "s[j] = NAME(expv)(s[j] - NAME(all)(40));"),
+        ("who sees nobody looks evenly", "V share = some / total;", "V share = NAME(all)(1) / total;"),
+        ("hidden keys score zero", "s[j], NAME(all)(LOWEST));\n        most", "s[j], NAME(all)(0));\n        most"),
+        (
+            "the last row of four keys twice",
+            "for (; j < n; j++) TILE(1, 1)\n    }\n}\n#undef TILE",
+            "for (; j + 1 < n; j++) TILE(1, 1)\n    }\n}\n#undef TILE",
+        ),
+        (
+            "small exponents are not cut off",
+            "NAME(choose)(x < (REAL)SMALLEST, NAME(all)(0), p * (V)power)",
+            "p * (V)power",
+        ),
+        ("no number hides", "some = NAME(choose)(r > some, r, some);", "some = r;"),
+    ),
+    *_group(
+        "kernel/mixed.inc",
+        "tests/test_mixed.py",
+        (
+            "the variance of all but the tail",
+            "    for (; c < d; c++) {\n        x[c] -= mean;\n        total += x[c] * x[c];",
+            "    for (; c < d; c++) {\n        x[c] -= mean;",
+        ),
+        ("groups count once", "count += times[g];", "count += 1;"),
+        (
+            "one piece of a group",
+            "            for (; mask; mask &= mask - 1) {",
+            "            for (; 0 && mask; mask &= mask - 1) {",
+        ),
+        ("nobody there divides", "if (total[0] == 0) continue;", ""),
+        ("the mean over groups is a sum", "    if (count > 1)\n        for", "    if (0)\n        for"),
+        ("the ground of the first sample", "ground + (b * S + tokens[r]) * d", "ground + tokens[r] * d"),
+        ("settled sum", "NAME(centre)(room, d, eps) / T", "NAME(centre)(room, d, eps)"),
+        ("the odd row is lost", "        if (i < n) {\n", "        if (0) {\n"),
+        ("a short block starts at zero", "if (start) acc = *(const V *)(start + c);", ""),
+        ("who is absent asks", "if (there && there[q] == 0) continue;", ""),
+        (
+            "who is absent is asked",
+            "REAL one = there && there[k] == 0 ? 0 : e[k];\n                for (long c = 0; c < W; c++) weights",
+            "REAL one = e[k];\n                for (long c = 0; c < W; c++) weights",
+        ),
+        ("no number is forgotten", "|| to[k] != to[k]", ""),
+        (
+            "the largest of all but the last",
+            "for (long k = 1; k < n; k++) most",
+            "for (long k = 1; k + 1 < n; k++) most",
+        ),
+        (
+            "divisors of the first head",
+            "divisors[((b * S + q) * P + i) * H + h] = total;",
+            "divisors[((b * S + q) * P + i) * H] = total;",
+        ),
     ),
 ]
