@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from speed_memory import WAYS as MEMORY_WAYS
-from speed_shapes import COMMON, FLOOR, LAYER, OURS, TITLES, Shape, X
+from speed_shapes import COMMON, FLOOR, LAYER, OURS, QUICK, TITLES, Shape, X
 from speed_turns import geometric_mean
 
 MIB = 2**20
@@ -78,15 +78,18 @@ def _shapes(rows: Sequence[Found]) -> str:
     ran = rows[0]["ways"]
     others = [name for name in (*COMMON, LAYER) if name != OURS and name in ran]
     heads = ["tokens, batch, width, heads", "floor, ms", "ours, ms", "ours / floor"]
-    heads += [f"{TITLES[name]} / ours" for name in others]
+    quick = [QUICK] if QUICK in ran else []
+    heads += [f"{TITLES[name]} / floor" for name in quick] + [f"{TITLES[name]} / ours" for name in others]
     heads += [] if X in ran else [f"{TITLES[X]} / ours"]
     lines = []
     for row in rows:
         each = row["ways"]
         cells = [str(Shape(*row["shape"])), milliseconds(each[FLOOR]["ms"]), milliseconds(each[OURS]["ms"])]
-        cells += [spread(each[OURS][FLOOR]), *(spread(each[name][OURS]) for name in others)]
+        cells += [spread(each[name][FLOOR]) for name in (OURS, *quick)]
+        cells += [spread(each[name][OURS]) for name in others]
         lines.append(cells + ([] if X in ran else ["not installed"]))
-    means = [f"**{_mean(rows, OURS, FLOOR):.2f}**", *(f"**{_mean(rows, name, OURS):.2f}**" for name in others)]
+    means = [f"**{_mean(rows, name, FLOOR):.2f}**" for name in (OURS, *quick)]
+    means += [f"**{_mean(rows, name, OURS):.2f}**" for name in others]
     lines.append(["**geometric mean**", "", "", *means, *([] if X in ran else [""])])
     return table(heads, lines)
 
@@ -163,9 +166,10 @@ _PARTS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "forward": (
         "Forward",
         "Self-fusion and its mean in inference mode. The floor is one product for queries, keys and values and nothing "
-        "else. `nn.MultiheadAttention` stands once in evaluation mode, where torch takes a path of its own, and once "
-        "as it is left in training mode, which is often the quicker. By hand: one product for all three, then "
-        "`F.scaled_dot_product_attention`. x-transformers runs on the same fused kernel. A "
+        "else, as `nn.Linear` takes it. On some processors torch brings a quicker library for it, which ours asks: what "
+        "that takes stands beside. `nn.MultiheadAttention` stands once in evaluation mode, where torch takes a path of "
+        "its own, and once as it is left in training mode, which is often the quicker. By hand: one product for all "
+        "three, then `F.scaled_dot_product_attention`. x-transformers runs on the same fused kernel. A "
         "`nn.TransformerEncoderLayer` says more: two norms and a feed-forward step of twice the width.",
         _shapes,
     ),

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from speed_turns import Run, forward, step
 from torch import Tensor, nn
 
+from intermodal.kernel.product import linear
 from intermodal.nn import SelfAttentionFusion
 
 try:
@@ -25,8 +26,9 @@ try:
 except ImportError:  # it is no dependency of ours: `pip install x-transformers` fills its column
     XAttention = None
 
-FLOOR, OURS, MODULE, TRAINING, HAND, COMPILED, X, LAYER = (
+FLOOR, QUICK, OURS, MODULE, TRAINING, HAND, COMPILED, X, LAYER = (
     "floor",
+    "quick",
     "ours",
     "module",
     "training",
@@ -37,6 +39,7 @@ FLOOR, OURS, MODULE, TRAINING, HAND, COMPILED, X, LAYER = (
 )
 TITLES = {
     FLOOR: "Q/K/V projection alone",
+    QUICK: "the projection by the quicker library",
     OURS: "ours",
     MODULE: "`nn.MultiheadAttention`",
     TRAINING: "the same in training mode",
@@ -111,6 +114,7 @@ def ways(shape: Shape, *, compiled: bool = False) -> dict[str, Way]:
     hand, twin = ByHand(source), ByHand(source)
     found = {
         FLOOR: Way(floor, floor, gradient=torch.ones(batch, tokens, 3 * width)),
+        QUICK: Way(lambda x: linear(x, floor.weight, floor.bias), floor, gradient=torch.ones(batch, tokens, 3 * width)),
         OURS: Way(lambda x: ours(x).pooled, ours),
         MODULE: Way(lambda x: source(x, x, x, need_weights=False)[0].mean(1), source),
         TRAINING: Way(lambda x: copy(x, x, x, need_weights=False)[0].mean(1), copy, training=True),

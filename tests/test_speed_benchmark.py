@@ -119,6 +119,11 @@ def test_the_page_says_the_geometric_mean_over_the_shapes() -> None:
     assert "was busy" not in text
 
 
+def test_the_page_says_what_the_floor_would_take_by_the_quicker_library() -> None:
+    text = speed_page.page(_kept("quick", "module"))
+    assert "| **geometric mean** |  |  | **4.00** | **16.00** | **16.00** |" in text
+
+
 def test_the_page_warns_of_a_busy_machine_and_says_what_is_absent() -> None:
     kept = _kept("module")
     kept["step"]["busy"] = True
