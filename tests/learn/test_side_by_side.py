@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
 from intermodal.kernel import step as kernel
 from intermodal.learn import side_by_side as module
+from intermodal.learn.baselines import baseline
 from intermodal.learn.beginning import Begun, Shared
 from intermodal.learn.compare import compare
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
@@ -134,14 +134,19 @@ def test_a_training_that_breaks_fails_alone(workers: int, monkeypatch: pytest.Mo
 
 @needs_it
 def test_an_input_that_cannot_be_used_stops_everything() -> None:
+    long = opening(max_epochs=10**6, patience=10**6)()
     with pytest.raises(InputError, match="dropout"):
-        side_by_side([opening(max_epochs=100_000, patience=100_000), opening(dropout=2.0)], workers=2)
-    assert not [t for t in threading.enumerate() if t.name.startswith("intermodal") and _ends_not(t)]
+        side_by_side([lambda: long, opening(dropout=2.0)], workers=2)
+    assert isinstance(long._broken, InterruptedError)
+    assert not any(t.name.startswith("intermodal") for t in threading.enumerate())
 
 
-def _ends_not(thread: threading.Thread) -> bool:
-    thread.join(20)
-    return thread.is_alive()
+@needs_it
+def test_trials_come_in_the_order_of_their_openings() -> None:
+    mean = partial(baseline, "majority", "classification", X.names)
+    quick = partial(Opened, mean, X, Y, ROWS[:40], ROWS[40:], task="classification")
+    trials = side_by_side([opening(), quick, opening("none"), quick], workers=2)
+    assert [t.n_parameters > 2 for t in trials] == [True, False, True, False]
 
 
 def test_who_wants_to_be_called_is_called_in_the_main_thread() -> None:
@@ -160,10 +165,10 @@ def test_sequences_are_trained_one_by_one() -> None:
     same(trial, run_trial(make, samples, Y, ROWS[:40], ROWS[40:], task="classification"))
 
 
-def test_workers_follow_the_threads_that_the_user_lets_torch_have() -> None:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        assert n_workers() == 1
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize(("processors", "threads", "workers"), [(3, 8, 3), (8, 2, 2), (8, 1, 1), (1, 4, 1)])
+def test_workers_are_as_many_as_processors_and_threads_of_torch(
+    processors: int, threads: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(processors)), raising=False)
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    assert n_workers() == workers
