@@ -166,7 +166,7 @@ _PARTS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "forward": (
         "Forward",
         "Self-fusion and its mean in inference mode. The floor is one product for queries, keys and values and nothing "
-        "else, as `nn.Linear` takes it. On some processors torch brings a quicker library for it, which ours asks: what "
+        "else, as `nn.Linear` takes it. On some processors torch brings a quicker library, which ours asks: what "
         "that takes stands beside. `nn.MultiheadAttention` stands once in evaluation mode, where torch takes a path of "
         "its own, and once as it is left in training mode, which is often the quicker. By hand: one product for all "
         "three, then `F.scaled_dot_product_attention`. x-transformers runs on the same fused kernel. A "
