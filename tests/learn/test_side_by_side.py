@@ -134,7 +134,7 @@ def test_a_training_that_breaks_fails_alone(workers: int, monkeypatch: pytest.Mo
 
 @needs_it
 def test_an_input_that_cannot_be_used_stops_everything() -> None:
-    long = opening(max_epochs=10**6, patience=10**6)()
+    long = opening(max_epochs=5_000, patience=5_000)()
     with pytest.raises(InputError, match="dropout"):
         side_by_side([lambda: long, opening(dropout=2.0)], workers=2)
     assert isinstance(long._broken, InterruptedError)
