@@ -14,6 +14,7 @@ from faults_pooled import FAULTS_POOLED
 from faults_recommend import FAULTS_RECOMMEND
 from faults_retrieval import FAULTS_RETRIEVAL
 from faults_rows import FAULTS_ROWS
+from faults_speed import FAULTS_SPEED
 from faults_text_line import FAULTS_TEXT_LINE
 from faults_warnings import FAULTS_WARNINGS
 from faults_whole import FAULTS_WHOLE
@@ -40,4 +41,5 @@ FAULTS: list[Fault] = [
     *FAULTS_CAPTIONS,
     *FAULTS_POOLED,
     *FAULTS_ROWS,
+    *FAULTS_SPEED,
 ]

@@ -52,8 +52,8 @@ FAULTS_WORTH = [
         ),
         (
             "no residual around the feed-forward step",
-            "self._end(tokens + _fed(first",
-            "self._end(_fed(first",
+            "self._end(tokens + run(first",
+            "self._end(run(first",
         ),
         ("gradients are lost", "pieces = None if gradients else", "pieces = None if False else"),
         ("an empty sequence is there", " and all(place.stop > place.start for place in places.values())", ""),
@@ -63,7 +63,11 @@ FAULTS_WORTH = [
         ("one layer is enough", " and len(self.layers) == 1 and bare(norm", " and bare(norm"),
         ("a hook on the last norm is deaf", "bare(norm, self.network.pool)", "bare(self.network.pool)"),
         ("a hook on the norm between is deaf", "normed if bare(first.norm_feed) else", "normed if True else"),
-        ("a hook on the feed-forward step is deaf", "if not bare(layer.feed):", "if False:"),
+        (
+            "a hook on the feed-forward step is deaf",
+            "run(first.feed, first.norm_feed(tokens))",
+            "run(first.feed[:], first.norm_feed(tokens))",
+        ),
         (
             "who stands in stands where it hides",
             "slice(place.stop, place.stop + 1) for place in slices",
@@ -157,8 +161,8 @@ FAULTS_WORTH = [
         ("a bias for every head", "out.bias.to(v.dtype) / h", "out.bias.to(v.dtype)"),
         (
             "the output projection of another head",
-            "unflatten(1, (h, -1)).permute(1, 2, 0)",
-            "unflatten(1, (-1, h)).permute(2, 1, 0)",
+            "reshape(len(out.weight), h, -1).permute(1, 2, 0)",
+            "reshape(len(out.weight), -1, h).permute(2, 1, 0)",
         ),
         ("who is absent is asked", "e = e * there[:, None, None] * there", "e = e * there"),
         (

@@ -80,7 +80,7 @@ class Mixtures:
         self.numerators, self.divisors = numerators, divisors
         if self.whole:
             some = divisors != 0
-            heads = numerators.unflatten(-1, (self.attention.n_heads, -1)) / (divisors + ~some).unsqueeze(-1)
+            heads = numerators.reshape(*divisors.shape, self.attention.d_head) / (divisors + ~some).unsqueeze(-1)
             self.divisors = some[..., :1].to(tokens.dtype)
             self.numerators = project(self.attention.out_proj, heads.flatten(-2))
 

@@ -103,10 +103,10 @@ def _projected(attention: Attention, v: Tensor) -> Tensor:
     """Values (B, n, d) of every head through its part of the output projection -> u (B, H n, d)."""
     b, h, n, _ = attention.split(v).shape
     out = attention.out_proj
-    weight = out.weight.to(v.dtype).unflatten(1, (h, -1)).permute(1, 2, 0)  # (H, d / H, d)
+    weight = out.weight.to(v.dtype).reshape(len(out.weight), h, -1).permute(1, 2, 0)  # (H, d / H, d)
     bias = weight.new_zeros(1) if out.bias is None else out.bias.to(v.dtype) / h
     u = torch.baddbmm(bias, attention.split(v).transpose(0, 1).flatten(1, 2), weight)  # (H, B n, d)
-    return u.unflatten(1, (b, n)).transpose(0, 1).flatten(1, 2)
+    return u.reshape(h, b, n, u.shape[-1]).transpose(0, 1).flatten(1, 2)
 
 
 def _mixtures(e: Tensor, u: Tensor, inside: Tensor, present: Tensor | None) -> Tensor:

@@ -16,13 +16,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from intermodal.errors import InputError
 from intermodal.kernel import mixed
 from intermodal.nn.blank import blank
 from intermodal.nn.layer import FusionLayer, Places
-from intermodal.nn.linear import bare, project
+from intermodal.nn.linear import bare, run
 from intermodal.nn.mixtures import Mixtures, Pieces, mixtures
 from intermodal.nn.network import FusionNetwork
 
@@ -149,7 +149,7 @@ class _Run:
         else:
             first, (q, k, v) = self.layers[0], map(take, self.projected)
             tokens = take(self.tokens) + first._ask((q, k, v), there, places, False)[0]
-            pooled = self._end(tokens + _fed(first, first.norm_feed(tokens)), there, places)
+            pooled = self._end(tokens + run(first.feed, first.norm_feed(tokens)), there, places)
         return pooled.reshape(-1, len(chosen), pooled.shape[-1]).transpose(0, 1)
 
     def _mixed(self, chosen: Tensor, held: list[int], there: Tensor | None, places: Places) -> Tensor:
@@ -157,8 +157,8 @@ class _Run:
         assert self.mixtures is not None
         first, norm = self.layers[0], self.network.norm
         received = self.mixtures.received(chosen, held)
-        tokens, normed = mixed.join(received, self.tokens, chosen, first.norm_feed)  # type: ignore[arg-type]
-        fed = _fed(first, normed if bare(first.norm_feed) else first.norm_feed(tokens))
+        tokens, normed = mixed.join(received, self.tokens, chosen, first.norm_feed)
+        fed = run(first.feed, normed if bare(first.norm_feed) else first.norm_feed(tokens))
         how, widths = getattr(self.network.pool, "how", ""), {place.stop - place.start for place in places.values()}
         even = how == "tokens" or (how == "mean" and len(widths) == 1)  # the mean over all tokens is the mean
         if even and there is None and len(self.layers) == 1 and bare(norm, self.network.pool):
@@ -174,15 +174,6 @@ class _Run:
         if there is not None:
             tokens = blank(tokens, there.unsqueeze(-1))
         return torch.as_tensor(self.network.pool(tokens, there, places))
-
-
-def _fed(layer: FusionLayer, x: Tensor) -> Tensor:
-    """The feed-forward step, its products by the quicker library."""
-    if not bare(layer.feed):
-        return torch.as_tensor(layer.feed(x))
-    for step in layer.feed:
-        x = project(step, x) if isinstance(step, nn.Linear) else step(x)
-    return x
 
 
 def _with_stand_ins(
