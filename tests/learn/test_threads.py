@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from intermodal.data.samples import Samples
+from intermodal.learn import threads
 from intermodal.learn.estimators import FusionClassifier
 from intermodal.learn.predicting import load_predictor
 from intermodal.learn.threads import one_thread
@@ -70,3 +71,20 @@ def test_the_setting_comes_back_when_a_fit_is_broken_off() -> None:
     with pytest.raises(KeyError):
         FusionClassifier(max_epochs=2, d_model=8, n_heads=2, callback=broken).fit({"a": np.eye(30)}, np.arange(30) % 2)
     assert torch.get_num_threads() == 3
+
+
+def test_libraries_are_looked_for_once_and_again_when_another_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+
+    def look() -> ThreadpoolController:
+        found.append(1)
+        return ThreadpoolController()
+
+    threads._controller.cache_clear()
+    monkeypatch.setattr(threads, "ThreadpoolController", look)
+    for loaded in (("numpy",), ("numpy",), ("numpy", "sys")):
+        monkeypatch.setattr(threads, "_BRING_LIBRARIES", loaded)
+        with one_thread():
+            pass
+    threads._controller.cache_clear()
+    assert len(found) == 2
