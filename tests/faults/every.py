@@ -6,6 +6,7 @@ from faults_faith import FAULTS_FAITH
 from faults_find import FAULTS_FIND
 from faults_graphs import FAULTS_GRAPHS
 from faults_index import FAULTS_INDEX
+from faults_many import FAULTS_MANY
 from faults_mass import FAULTS_MASS
 from faults_moment_scores import FAULTS_MOMENT_SCORES
 from faults_moments import FAULTS_MOMENTS
@@ -42,4 +43,5 @@ FAULTS: list[Fault] = [
     *FAULTS_POOLED,
     *FAULTS_ROWS,
     *FAULTS_SPEED,
+    *FAULTS_MANY,
 ]
