@@ -1,5 +1,6 @@
 """One thread inside, the user's own setting after, and an answer that does not depend on it."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -82,9 +83,11 @@ def test_libraries_are_looked_for_once_and_again_when_another_is_loaded(monkeypa
 
     threads._controller.cache_clear()
     monkeypatch.setattr(threads, "ThreadpoolController", look)
-    for loaded in (("numpy",), ("numpy",), ("numpy", "sys")):
-        monkeypatch.setattr(threads, "_BRING_LIBRARIES", loaded)
+    for _ in "ab":
         with one_thread():
             pass
+    monkeypatch.setitem(sys.modules, "a_module_with_a_library", threads)
+    with one_thread():
+        pass
     threads._controller.cache_clear()
     assert len(found) == 2

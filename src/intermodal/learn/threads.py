@@ -10,8 +10,6 @@ from functools import lru_cache
 import torch
 from threadpoolctl import ThreadpoolController
 
-_BRING_LIBRARIES = ("numpy", "scipy.linalg", "sklearn")
-
 
 @contextmanager
 def one_thread(device: torch.device | None = None) -> Iterator[None]:
@@ -36,13 +34,13 @@ def one_thread(device: torch.device | None = None) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with _controller(sum(name in sys.modules for name in _BRING_LIBRARIES)).limit(limits=1, user_api="blas"):
+        with _controller(len(sys.modules)).limit(limits=1, user_api="blas"):
             yield
     finally:
         torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=1)
-def _controller(n_loaded: int) -> ThreadpoolController:
-    """Whoever sets the threads of the libraries that are loaded: looking for them takes milliseconds."""
+def _controller(n_modules: int) -> ThreadpoolController:
+    """Whoever sets the threads of the libraries that so many modules brought: looking for them takes milliseconds."""
     return ThreadpoolController()
