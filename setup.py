@@ -5,11 +5,12 @@ import sys
 from setuptools import Extension, setup
 
 FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wno-psabi"]
+MODULE = "src/intermodal/kernel/module.h"
 
 few = Extension(
     "intermodal.kernel._few",
     ["src/intermodal/kernel/few.c"],
-    depends=[f"src/intermodal/kernel/{part}.inc" for part in ("lanes", "few", "pooled", "forget")],
+    depends=[MODULE, *(f"src/intermodal/kernel/{part}.inc" for part in ("lanes", "few", "pooled", "forget"))],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,
@@ -35,7 +36,7 @@ step = Extension(
 mixed = Extension(
     "intermodal.kernel._mixed",
     ["src/intermodal/kernel/mixed.c"],
-    depends=["src/intermodal/kernel/mixed.inc"],
+    depends=[MODULE, "src/intermodal/kernel/mixed.inc"],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,

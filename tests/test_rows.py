@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from intermodal.kernel import few, rows
+from intermodal.kernel import calling, rows
 
 WIDTHS = [width for width in (64, 32) if width <= rows.WIDTH]
 needs_it = pytest.mark.skipif(not WIDTHS, reason="the module was not built, or has nothing for this processor")
@@ -238,8 +238,8 @@ def test_what_it_may_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environment_keeps_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(few.PLAIN, "1")
-    assert rows._compiled() is None
+    monkeypatch.setenv(calling.PLAIN, "1")
+    assert calling.compiled("_rows") is None
 
 
 @needs_it

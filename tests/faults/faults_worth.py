@@ -132,7 +132,7 @@ FAULTS_WORTH = [
         ("half numbers are served", "tokens.dtype in (torch.float32, torch.float64)", "True"),
         ("another device is served", 'and tokens.device.type == "cpu"', "and True"),
         ("whoever watches is not heard", "and not watched()", "and True"),
-        ("every number is a float", "tensors[0].dtype == torch.float64, number", "False, number"),
+        ("every number is a float", "tensors[0].dtype == torch.float64, (number,)", "False, (number,)"),
         ("no eps", "norm.weight, norm.bias, mean), norm.eps)", "norm.weight, norm.bias, mean), 0.0)"),
         (
             "no eps in between",

@@ -1,20 +1,9 @@
 /* Attention over few tokens on a processor: what torch's kernels for long sequences do slowly.
 
    The module takes addresses and sizes and checks nothing: `few.py` does. Without it the package does the same,
-   slower, by torch's own operations. Built for whatever processor is there: on x86-64 Linux a function is compiled once for
-   each width of vectors and chosen when the module is loaded. */
+   slower, by torch's own operations. */
 
-#define Py_LIMITED_API 0x030B0000
-#include <Python.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) static
-#else
-#define CLONES static
-#endif
+#include "module.h"
 
 static void *vectors(size_t bytes) {
     void *p = NULL;
@@ -71,36 +60,6 @@ INLINE double_lanes polynomial_double(double_lanes r) { /* Cephes, exp */
 #include "pooled.inc"
 #include "forget.inc"
 
-typedef int (*work)(const long *, const void *const *, const double *);
-#define MOST 32
-
-/* which(double?, a tuple of numbers, one of sizes, one of addresses) */
-static PyObject *call(work narrow, work wide, PyObject *const *args, Py_ssize_t n) {
-    double reals[MOST] = {0};
-    long sizes[MOST] = {0};
-    const void *addresses[MOST] = {0};
-    if (n != 4 || PyTuple_Size(args[1]) > MOST || PyTuple_Size(args[2]) > MOST || PyTuple_Size(args[3]) > MOST) {
-        if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "a flag, numbers, sizes and addresses");
-        return NULL;
-    }
-    long is_double = PyLong_AsLong(args[0]);
-    for (Py_ssize_t i = 0; i < PyTuple_Size(args[1]); i++) reals[i] = PyFloat_AsDouble(PyTuple_GetItem(args[1], i));
-    for (Py_ssize_t i = 0; i < PyTuple_Size(args[2]); i++) sizes[i] = PyLong_AsLong(PyTuple_GetItem(args[2], i));
-    for (Py_ssize_t i = 0; i < PyTuple_Size(args[3]); i++) addresses[i] = PyLong_AsVoidPtr(PyTuple_GetItem(args[3], i));
-    if (PyErr_Occurred()) return NULL;
-    int failed;
-    Py_BEGIN_ALLOW_THREADS
-    failed = (is_double ? wide : narrow)(sizes, addresses, reals);
-    Py_END_ALLOW_THREADS
-    if (failed) return PyErr_NoMemory();
-    Py_RETURN_NONE;
-}
-
-#define EXPORT(name)                                                                       \
-    static PyObject *py_##name(PyObject *self, PyObject *const *args, Py_ssize_t n) {      \
-        (void)self;                                                                        \
-        return call(name##_float, name##_double, args, n);                                 \
-    }
 EXPORT(attend)
 EXPORT(attend_back)
 EXPORT(pool)
@@ -118,7 +77,7 @@ static PyObject *py_room(PyObject *self, PyObject *nothing) {
 #endif
 }
 
-#define METHOD(name) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL}
-static PyMethodDef methods[] = {METHOD(attend), METHOD(attend_back), METHOD(pool), METHOD(pool_back), {"room", py_room, METH_NOARGS, NULL}, {0}};
+static PyMethodDef methods[] = {METHOD(attend), METHOD(attend_back), METHOD(pool), METHOD(pool_back),
+                                {"room", py_room, METH_NOARGS, NULL}, {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_few", NULL, 0, methods, NULL, NULL, NULL, NULL};
 PyMODINIT_FUNC PyInit__few(void) { return PyModuleDef_Init(&module); }

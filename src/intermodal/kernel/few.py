@@ -9,35 +9,17 @@ Shapes: B batch, H heads, Q queries, K keys, D width of a head.
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-PLAIN = "INTERMODAL_PLAIN"
-"""Set to anything in the environment, this keeps the compiled module out."""
+from intermodal.kernel.calling import Gradients, Plain, again, alike, at, compiled, like, row
 
 MOST = 48
 """Keys, and queries, up to which this is quicker than torch's own kernels."""
 
-Gradients = tuple[Tensor | None, ...]
-Plain = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def _compiled() -> ModuleType | None:
-    if os.environ.get(PLAIN):
-        return None
-    try:
-        return importlib.import_module("intermodal.kernel._few")
-    except ImportError:  # no compiler was there when the package was installed
-        return None
-
-
-_few = _compiled()
+_few = compiled("_few")
 ROOM: int = 0 if _few is None else _few.room()
 """How much the registers of this processor hold: 2 is 2 KiB, 1 is half of that, 0 is less."""
 
@@ -55,38 +37,7 @@ def serves(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> bool:
         True where it is there, the tensors are plain ones of one type in this processor's memory, `keep` is the same
         for all queries and heads, the tokens are few, and nobody watches or rewrites torch's operations.
     """
-    return (
-        _few is not None
-        and q.shape[2] <= MOST
-        and k.shape[2] <= MOST
-        and q.dtype in (torch.float32, torch.float64)
-        and (keep is None or (keep.shape[1] == keep.shape[2] == 1 and type(keep) is Tensor))
-        and all(_plain(t, q.dtype) for t in (q, k, v))
-        and not watched()
-    )
-
-
-def watched() -> bool:
-    """Tell whether somebody records, rewrites or differentiates forward what torch does: then it must do it itself."""
-    return bool(
-        torch.compiler.is_compiling()
-        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.autograd.forward_ad._current_level >= 0
-    )
-
-
-def _plain(t: Tensor, dtype: torch.dtype) -> bool:
-    return (
-        type(t) in (Tensor, nn.Parameter)
-        and t.dtype == dtype
-        and t.is_cpu
-        and t.layout == torch.strided
-        and t.numel() > 0
-        and t.stride(-1) == 1
-    )
+    return _few is not None and q.shape[2] <= MOST and k.shape[2] <= MOST and alike((q, k, v), keep)
 
 
 def attend(
@@ -120,40 +71,23 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, plain: Any) -> Tensor:
         ctx.save_for_backward(q, k, v, keep)
         ctx.scale, ctx.plain = scale, plain
-        out = _like(q)
+        out = like(q)
         assert _few is not None
-        at = tuple(map(_at, (q, k, v, keep, out)))
-        _few.attend(q.dtype == torch.float64, (scale,), _sizes(q, k, v, keep), at)
+        addresses = tuple(map(at, (q, k, v, keep, out)))
+        _few.attend(q.dtype == torch.float64, (scale,), _sizes(q, k, v, keep), addresses)
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Gradients:
         q, k, v, keep = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return *_again(ctx, (q, k, v), gradient), None, None, None
-        g = gradient if gradient.stride(-1) == 1 else gradient.contiguous()
-        dq, dk, dv = _like(q), _like(k), _like(v)
+            return *again(ctx.plain, (q, k, v), ctx.needs_input_grad[:3], gradient), None, None, None
+        g = row(gradient)
+        dq, dk, dv = like(q), like(k), like(v)
         assert _few is not None
-        at = tuple(map(_at, (q, k, v, keep, g, dq, dk, dv)))
-        _few.attend_back(q.dtype == torch.float64, (ctx.scale,), _sizes(q, k, v, keep, g), at)
+        addresses = tuple(map(at, (q, k, v, keep, g, dq, dk, dv)))
+        _few.attend_back(q.dtype == torch.float64, (ctx.scale,), _sizes(q, k, v, keep, g), addresses)
         return dq, dk, dv, None, None, None
-
-
-def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], gradient: Tensor) -> Gradients:
-    """Gradients that can be differentiated once more."""
-    wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad, strict=False) if needed]
-    found = iter(torch.autograd.grad(ctx.plain(*inputs), wanted, gradient, create_graph=True, allow_unused=True))
-    return tuple(next(found) if needed else None for needed in ctx.needs_input_grad[:3])
-
-
-def _like(t: Tensor) -> Tensor:
-    """Room for (B, H, T, D) with the heads of a token side by side, as projections leave and take them."""
-    b, h, n, d = t.shape
-    return t.new_empty(b, n, h, d).transpose(1, 2)
-
-
-def _at(t: Tensor | None) -> int:
-    return 0 if t is None else t.data_ptr()
 
 
 def _sizes(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, g: Tensor | None = None) -> tuple[int, ...]:

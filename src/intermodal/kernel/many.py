@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intermodal.kernel import few, rows
+from intermodal.kernel import rows
+from intermodal.kernel.calling import Gradients, Plain, again, like, readable, row
 
 FEWEST = 12
 """Queries from which on this pays: for fewer, turning the keys costs more than asking them."""
@@ -33,10 +34,10 @@ def serves(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None) -> bool:
         True where it is there, the tensors are plain ones of one type in this processor's memory, `keep` is the same
         for all queries and heads, the queries are not few, and nobody watches or rewrites torch's operations.
     """
-    return q.shape[2] >= FEWEST and v.shape[:3] == k.shape[:3] and few._plain(v, q.dtype) and rows.serves(q, k, keep)
+    return q.shape[2] >= FEWEST and v.shape[:3] == k.shape[:3] and readable(v, q.dtype) and rows.serves(q, k, keep)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, plain: few.Plain) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, plain: Plain) -> Tensor:
     """Attend where `serves` says so. A query that may see no key gets zeros.
 
     Shape:
@@ -51,7 +52,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, p
         scale: factor on the scores.
         plain: the same by torch's operations, from queries, keys and values, for gradients of gradients.
     """
-    return _Attend.apply(q, k, v, rows.row(keep), scale, plain)  # type: ignore[no-any-return, no-untyped-call]
+    return _Attend.apply(q, k, v, None if keep is None else row(keep), scale, plain)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Attend(torch.autograd.Function):
@@ -59,15 +60,15 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float, plain: Any) -> Tensor:
         ctx.save_for_backward(q, k, v, keep)
         ctx.scale, ctx.plain = scale, plain
-        out = few._like(v[:, :, :1].expand(-1, -1, q.shape[2], -1))
+        out = like(v[:, :, :1].expand(-1, -1, q.shape[2], -1))
         rows.run("attend", scale, q, k, v, keep=keep, out=out)
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> few.Gradients:
+    def backward(ctx: Any, gradient: Tensor) -> Gradients:
         q, k, v, keep = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return *few._again(ctx, (q, k, v), gradient), None, None, None
-        dq, dk, dv = few._like(q), few._like(k), few._like(v)
-        rows.run("attend_back", ctx.scale, q, k, v, keep=keep, g=rows.row(gradient), dq=dq, dk=dk, dv=dv)
+            return *again(ctx.plain, (q, k, v), ctx.needs_input_grad[:3], gradient), None, None, None
+        dq, dk, dv = like(q), like(k), like(v)
+        rows.run("attend_back", ctx.scale, q, k, v, keep=keep, g=row(gradient), dq=dq, dk=dk, dv=dv)
         return dq, dk, dv, None, None, None

@@ -9,14 +9,10 @@ Shapes: B batch, S tokens, P pieces, H heads, d width, C subsets, T tokens of a 
 
 from __future__ import annotations
 
-import importlib
-import os
-from types import ModuleType
-
 import torch
 from torch import Tensor, nn
 
-from intermodal.kernel.few import PLAIN, watched
+from intermodal.kernel.calling import compiled, watched
 
 PADDING = 16
 """Subsets that one vector holds at most."""
@@ -24,17 +20,7 @@ PADDING = 16
 PIECES = 31
 """Pieces that the bits of an int can tell apart."""
 
-
-def _compiled() -> ModuleType | None:
-    if os.environ.get(PLAIN):
-        return None
-    try:
-        return importlib.import_module("intermodal.kernel._mixed")
-    except ImportError:  # no compiler was there when the package was installed
-        return None
-
-
-_mixed = _compiled()
+_mixed = compiled("_mixed")
 
 
 def serves(tokens: Tensor, n_pieces: int) -> bool:
@@ -172,6 +158,5 @@ def blend(
 def _call(name: str, sizes: tuple[int, ...], tensors: tuple[Tensor, ...], number: float = 0.0) -> None:
     """Let the module work on tensors; the last ones are written, and lie in one piece."""
     given = [t.contiguous() for t in tensors]  # held until the work is done
-    getattr(_mixed, name)(
-        tensors[0].dtype == torch.float64, number, *sizes, *(t.data_ptr() if t.numel() else 0 for t in given)
-    )
+    addresses = tuple(t.data_ptr() if t.numel() else 0 for t in given)
+    getattr(_mixed, name)(tensors[0].dtype == torch.float64, (number,), sizes, addresses)

@@ -9,13 +9,14 @@ Shapes: B batch, Q queries, K keys, X and Y widths of their tokens, H heads, D w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from intermodal.kernel import few
+from intermodal.kernel.calling import Plain, again, at, readable
 
 MOST = 64
 """Queries, and keys, up to which a block of samples is worked on at once."""
@@ -33,7 +34,6 @@ class Projections(NamedTuple):
     n_heads: int
 
 
-Plain = Callable[..., Tensor]
 Tensors = Any
 """The query, the context, and weight and bias of each projection."""
 
@@ -57,8 +57,8 @@ def serves(query: Tensor, context: Tensor, by: Projections, keep: Tensor | None)
         and 0 < k <= MOST
         and n * x + k * y <= HELD
         and (dtype is torch.float32 or dtype is torch.float64)
-        and few._plain(query, dtype)
-        and (context is query or few._plain(context, dtype))
+        and readable(query, dtype)
+        and (context is query or readable(context, dtype))
         and _fit(by, x, y, dtype)
         and _worth(b, n * x + k * y, by.of[0][0].shape[0])
     )
@@ -68,11 +68,11 @@ def _fit(by: Projections, x: int, y: int, dtype: torch.dtype) -> bool:
     """Whether weights and biases are of one type and of the sizes that the module reads."""
     width = by.of[0][0].shape[0]
     return width % by.n_heads == 0 and all(
-        few._plain(w, dtype)
+        readable(w, dtype)
         and w.is_contiguous()
         and w.shape[1] == n
         and (w is by.of[3][0] or w.shape[0] == width)
-        and (b is None or (few._plain(b, dtype) and b.is_contiguous() and b.shape[0] == w.shape[0]))
+        and (b is None or (readable(b, dtype) and b.is_contiguous() and b.shape[0] == w.shape[0]))
         for (w, b), n in zip(by.of, (x, y, y, width), strict=True)
     )
 
@@ -126,24 +126,14 @@ class _Pool(torch.autograd.Function):
         *tensors, saved = ctx.saved_tensors
         needs, same = ctx.needs_input_grad[:10], ctx.call.same
         if torch.is_grad_enabled():
-            return *_again(ctx.plain, tensors, needs, same, gradient), None, None
+            if same:  # a context that asks itself gets all of its gradient as a query
+                tensors[1], needs = tensors[0], (needs[0], False, *needs[2:])
+            return *again(ctx.plain, tensors, needs, gradient), None, None
         to_query = tensors[0].new_empty(tensors[0].shape) if needs[0] and not same else None
         to_context = tensors[1].new_empty(tensors[1].shape) if needs[1] else None
         to = [None if t is None else t.new_zeros(t.shape) for t in tensors[2:]]
         ctx.call.pool_back(tensors, gradient.contiguous(), saved, to_query, to_context, *to)
         return to_query, to_context, *to, None, None
-
-
-def _again(
-    plain: Plain, tensors: Tensors, needs: tuple[bool, ...], same: bool, gradient: Tensor
-) -> tuple[Tensor | None, ...]:
-    """Gradients that can be differentiated once more; a context that asks itself gets all of its own as a query."""
-    if same:
-        tensors, needs = [tensors[0], *tensors], (needs[0], False, *needs[2:])
-        del tensors[2]
-    wanted = [t for t, needed in zip(tensors, needs, strict=True) if needed]
-    found = iter(torch.autograd.grad(plain(*tensors), wanted, gradient, create_graph=True, allow_unused=True))
-    return tuple(next(found) if needed else None for needed in needs)
 
 
 class _Call:
@@ -176,14 +166,10 @@ class _Call:
         """Answer."""
         out: Tensor = tensors[0].new_empty(self.out)
         assert few._few is not None
-        few._few.pool(*self.numbers, self._at(*tensors, self.share, self.keep, out, saved))
+        few._few.pool(*self.numbers, tuple(map(at, (*tensors, self.share, self.keep, out, saved))))
         return out
 
     def pool_back(self, tensors: Tensors, *more: Tensor | None) -> None:
         """Fill the gradients."""
         assert few._few is not None
-        few._few.pool_back(*self.numbers, self._at(*tensors, self.share, self.keep, *more))
-
-    @staticmethod
-    def _at(*tensors: Tensor | None) -> tuple[int, ...]:
-        return tuple([0 if t is None else t.data_ptr() for t in tensors])
+        few._few.pool_back(*self.numbers, tuple(map(at, (*tensors, self.share, self.keep, *more))))

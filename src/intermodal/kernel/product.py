@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from intermodal.kernel.few import PLAIN, watched
+from intermodal.kernel.calling import PLAIN, watched
 
 LEAST = 3 << 19
 """Multiply-adds from which oneDNN is quicker in spite of its start."""

@@ -10,34 +10,18 @@ Shapes: B batch, H heads, Q queries, K keys, D width of a head, E width of a val
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from intermodal.kernel import few
+from intermodal.kernel.calling import Gradients, Plain, again, alike, at, compiled, like, row
 
 WORTH = 2**27
 """Multiply-adds that are worth a thread: a few milliseconds, as long as one waits for its turn on a busy machine."""
 
-Plain = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def _compiled() -> ModuleType | None:
-    if os.environ.get(few.PLAIN):
-        return None
-    try:
-        return importlib.import_module("intermodal.kernel._rows")
-    except ImportError:  # no compiler was there when the package was installed
-        return None
-
-
-_rows = _compiled()
+_rows = compiled("_rows")
 WIDTH: int = 0 if _rows is None else _rows.widest()
 """Bytes of a vector of this processor, 64 or 32; 0 where the module has nothing for it."""
 
@@ -54,14 +38,7 @@ def serves(q: Tensor, k: Tensor, keep: Tensor | None) -> bool:
         True where it is there, the tensors are plain ones of one type in this processor's memory, `keep` is the same
         for all queries and heads, and nobody watches or rewrites torch's operations.
     """
-    return (
-        WIDTH > 0
-        and q.dtype in (torch.float32, torch.float64)
-        and q.shape[:2] == k.shape[:2]
-        and (keep is None or (keep.shape[1] == keep.shape[2] == 1 and type(keep) is Tensor))
-        and all(few._plain(t, q.dtype) for t in (q, k))
-        and not few.watched()
-    )
+    return WIDTH > 0 and q.shape[:2] == k.shape[:2] and alike((q, k), keep)
 
 
 def mean_weights(q: Tensor, k: Tensor, keep: Tensor | None, share: Tensor, scale: float, plain: Plain) -> Tensor:
@@ -83,7 +60,7 @@ def mean_weights(q: Tensor, k: Tensor, keep: Tensor | None, share: Tensor, scale
     """
     if share.dtype != q.dtype or len(share) != len(q):
         share = share.to(q.dtype).expand(len(q), -1)
-    return _MeanWeights.apply(q, k, row(keep), row(share), scale, plain)  # type: ignore[no-any-return, no-untyped-call]
+    return _MeanWeights.apply(q, k, None if keep is None else row(keep), row(share), scale, plain)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _MeanWeights(torch.autograd.Function):
@@ -96,30 +73,18 @@ class _MeanWeights(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> few.Gradients:
+    def backward(ctx: Any, gradient: Tensor) -> Gradients:
         q, k, keep, share = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _again(ctx, (q, k, share), gradient)
+            needed = [ctx.needs_input_grad[i] for i in (0, 1, 3)]
+            dq, dk, dshare = again(ctx.plain, (q, k, share), needed, gradient)
+            return dq, dk, None, dshare, None, None
         g = row(gradient).unsqueeze(2)
-        dq, dk = few._like(q), few._like(k)
+        dq, dk = like(q), like(k)
         # Shares that want a gradient get one of each head.
         of_heads = q.new_empty(q.shape[:3]) if ctx.needs_input_grad[3] else None
         run("weights_back", ctx.scale, q, k, keep=keep, share=share, g=g, dq=dq, dk=dk, dshare=of_heads)
         return dq, dk, None, None if of_heads is None else of_heads.sum(1), None, None
-
-
-def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], gradient: Tensor) -> few.Gradients:
-    """Gradients that can be differentiated once more."""
-    needs = [ctx.needs_input_grad[i] for i in (0, 1, 3)]
-    wanted = [t for t, needed in zip(inputs, needs, strict=True) if needed]
-    found = iter(torch.autograd.grad(ctx.plain(*inputs), wanted, gradient, create_graph=True, allow_unused=True))
-    dq, dk, dshare = (next(found) if needed else None for needed in needs)
-    return dq, dk, None, dshare, None, None
-
-
-def row(t: Any) -> Any:
-    """The tensor, or a copy whose last axis lies together."""
-    return t if t is None or t.stride(-1) == 1 else t.contiguous()
 
 
 def run(
@@ -144,9 +109,9 @@ def run(
     threads = min(torch.get_num_threads(), math.prod(sizes[:5]) // WORTH)
     of_keep = 0 if keep is None or keep.shape[0] == 1 else keep.stride(0)
     steps = (of_keep, 0 if share is None else share.stride(0), *_steps(q), *_steps(k), *_steps(v), *_steps(g))
-    at = map(few._at, (q, k, v, keep, share, g, out, weights, dq, dk, dv, dshare))
+    addresses = map(at, (q, k, v, keep, share, g, out, weights, dq, dk, dv, dshare))
     assert _rows is not None
-    getattr(_rows, work)(q.dtype == torch.float64, scale, *sizes, *steps, WIDTH, threads, *at)
+    getattr(_rows, work)(q.dtype == torch.float64, scale, *sizes, *steps, WIDTH, threads, *addresses)
 
 
 def _steps(t: Tensor | None) -> tuple[int, int, int]:

@@ -9,17 +9,13 @@ It knows addresses and sizes alone. `intermodal.learn.compiled` fills them in, a
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Sequence
-from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-PLAIN = "INTERMODAL_PLAIN"
-"""Set to anything in the environment, this keeps the compiled module out."""
+from intermodal.kernel.calling import at, compiled
 
 LANES = 16
 """Widths are multiples of this many numbers."""
@@ -27,17 +23,7 @@ MOST_TOKENS, MOST_LAYERS, MOST_WIDTH = 64, 16, 4096
 BATCH, TRAINING = 0, 13
 """Places among the sizes; after `TRAINING` stand whatever draws: `Drawn`."""
 
-
-def _compiled() -> ModuleType | None:
-    if os.environ.get(PLAIN):
-        return None
-    try:
-        return importlib.import_module("intermodal.kernel._step")
-    except ImportError:  # no compiler was there when the package was installed
-        return None
-
-
-_step = _compiled()
+_step = compiled("_step")
 
 
 def built() -> bool:
@@ -79,7 +65,7 @@ class Pass:
     ) -> None:
         assert _step is not None
         self.sizes = torch.tensor(sizes, dtype=torch.int64)
-        self._addresses = torch.tensor([0 if t is None else t.data_ptr() for t in tensors], dtype=torch.int64)
+        self._addresses = torch.tensor([at(t) for t in tensors], dtype=torch.int64)
         room = torch.zeros(_step.room(self.sizes.data_ptr()) + 64, dtype=torch.uint8)
         self._addresses[2] = -(-room.data_ptr() // 64) * 64
         self._held = (tensors, moments, room)

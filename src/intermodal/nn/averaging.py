@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intermodal.attention import Attended, attend_unchecked
-from intermodal.kernel import few, pooled, rows
+from intermodal.kernel import pooled, rows
+from intermodal.kernel.calling import watched
 from intermodal.nn.attention import Attention
 from intermodal.nn.blank import blank
 from intermodal.nn.linear import bare, project
@@ -46,7 +47,7 @@ def averaged(
         The mean and the weights or None; or None: then ask `attention` and average. So it is where its parts are
         watched or changed (hooks, another class, dropout), and wherever no faster way serves.
     """
-    if few.watched() or torch.is_autocast_enabled("cpu") or not _bare(attention):
+    if watched() or torch.is_autocast_enabled("cpu") or not _bare(attention):
         return None
     pairs = [(p._parameters["weight"], p._parameters["bias"]) for p in _parts(attention)]
     if query.shape[0] != context.shape[0] or query.dtype != pairs[0][0].dtype:  # type: ignore[union-attr]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.modules import module as everywhere
 
-from intermodal.kernel import few, product
+from intermodal.kernel import product
+from intermodal.kernel.calling import watched
 
 
 def project(layer: nn.Linear, x: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def project(layer: nn.Linear, x: Tensor) -> Tensor:
         >>> project(nn.Linear(3, 2), torch.randn(5, 3)).shape
         torch.Size([5, 2])
     """
-    if type(layer) is not nn.Linear or few.watched() or not bare(layer):
+    if type(layer) is not nn.Linear or watched() or not bare(layer):
         return layer(x)  # type: ignore[no-any-return]
     return product.linear(x, layer.weight, layer.bias)
 
