@@ -136,11 +136,11 @@ class Begun:
 
     def run(self, stop: threading.Event | None = None) -> None:
         """Train; a training that is told to stop ends after its epoch."""
-        calls = [self.callback] if self.callback is not None else []
+        callback = self.callback
 
         def told(line: dict[str, Any]) -> None:
-            for call in calls:
-                call(line)
+            if callback is not None:
+                callback(line)
             if stop is not None and stop.is_set():
                 raise InterruptedError("training was told to stop")
 

@@ -324,20 +324,18 @@ def _run(
     task: Task,
     progress: Progress | None,
 ) -> list[Row]:
-    which = [*(choosing or ()), *cuts]
+    choose = choosing or []
+    which = [(fold, f"fold {i} of {len(part)}") for part in (choose, cuts) for i, fold in enumerate(part, 1)]
     total = len(makers) * len(which)
 
     def openings() -> Iterator[Callable[[], Opened]]:
         """Fold by fold, so that what fusions of a fold have in common is held no longer than that."""
         done = 0
-        for i, fold in enumerate(which):
+        for fold, called in which:
             shared = Shared()
-            at, of = (
-                (i + 1, len(choosing)) if choosing and i < len(choosing) else (i + 1 - len(choosing or ()), len(cuts))
-            )
             for maker in makers:
                 if progress is not None:
-                    progress(done, total, f"{maker.name}, fold {at} of {of}")
+                    progress(done, total, f"{maker.name}, {called}")
                 yield partial(
                     Opened,
                     maker.make,
@@ -355,7 +353,7 @@ def _run(
     rows = []
     for j, maker in enumerate(makers):
         own = trials[j :: len(makers)]
-        reported, chosen_by = own[len(choosing or ()) :], own[: len(choosing or ())]
+        chosen_by, reported = own[: len(choose)], own[len(choose) :]
         rows.append(
             Row(
                 maker.name,

@@ -22,6 +22,7 @@ from intermodal.learn.feed import Feed
 from intermodal.learn.model import FusionModel
 from intermodal.learn.plan import Loss, Plan, Schedule
 from intermodal.nn.dropping import Noise, least_byte
+from intermodal.nn.linear import bare
 
 AT_ONCE = 1 << 15
 """Tokens of all members that one call takes steps through: a thread that trains waits for its turn to speak Python once
@@ -54,7 +55,7 @@ def serves(model: FusionModel, feed: Feed, target: Tensor, loss: Loss) -> bool:
         and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in numbers)
         and not feed.sequences
         and tuple(feed.vectors.x) == model.network.names
-        and not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
+        and bare(*model.modules())
         and Anatomy(model).fits
     )
 

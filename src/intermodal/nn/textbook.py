@@ -68,12 +68,13 @@ class SelfAttentionFusion(nn.Module):
         """
         check_tokens("x", x, self.attention.q_proj.in_features)
         x, present = _clean(x, present)
+        whole = partial(self._whole, x, present)
         mean = averaged(self.attention, x, x, present, present, need_weights=need_weights)
         if mean is None:
-            return self._whole(x, present, need_weights)
+            return whole(need_weights)
         pooled, weights = mean
         given = (*weights_of(self.attention), *_there(x, present))
-        tokens = Later(("[*]",), pooled, lambda: self._whole(x, present, False), given)
+        tokens = Later(("[*]",), pooled, partial(whole, False), given)
         return Fused(pooled, tokens, None if weights is None else {Edge(ALL, ALL): _only(weights, present)})
 
     def _whole(self, x: Tensor, present: Tensor | None, need_weights: bool) -> Fused:
@@ -269,8 +270,10 @@ class BidirectionalCrossAttention(nn.Module):
         whole = partial(self._whole, a, b, a_present, b_present)
         n = _count(a, a_present, b, b_present)
         from_b = averaged(self.a_asks_b, a, b, a_present, b_present, n_averaged=n, need_weights=need_weights)
+        if from_b is None:
+            return whole(need_weights)
         from_a = averaged(self.b_asks_a, b, a, b_present, a_present, n_averaged=n, need_weights=need_weights)
-        if from_b is None or from_a is None:
+        if from_a is None:
             return whole(need_weights)
         pooled = from_b.output + from_a.output
         given = (*weights_of(self.a_asks_b), *weights_of(self.b_asks_a), *_there(a, b, a_present, b_present))
