@@ -111,6 +111,7 @@ FAULTS_SPEED = [
         "tests/learn/test_threads.py",
         ("the user's threads are lost", "        torch.set_num_threads(before)", "        pass"),
         ("as many threads as before", "    torch.set_num_threads(1)\n", ""),
+        ("a library that comes later keeps its threads", "_controller(len(sys.modules))", "_controller(0)"),
         ("linear algebra keeps its threads", "limit(limits=1,", "limit(limits=None,"),
         ("another device takes one too", 'if device is not None and device.type != "cpu":', "if False:"),
         ("an error keeps one thread", "    finally:\n", "    except ZeroDivisionError:\n        raise\n    else:\n"),
