@@ -14,7 +14,7 @@ from intermodal.learn.features import Features, summary
 NAN = float("nan")
 
 
-def test_a_sequence_becomes_mean_std_and_log_length():
+def test_a_sequence_becomes_mean_std_quarters_steps_and_log_length():
     rng = np.random.default_rng(0)
     clips = [rng.normal(size=(t, 3)) for t in (5, 1, 7, 2)]
     clips.insert(2, None)
@@ -29,19 +29,32 @@ def test_a_sequence_becomes_mean_std_and_log_length():
             assert row[3 + d] == pytest.approx(
                 math.sqrt(sum((v - mean) ** 2 for v in clip[:, d]) / len(clip)), abs=1e-6
             )
-        assert row[6] == pytest.approx(math.log(len(clip)))
+        quarters = np.stack([part.mean(0) for part in np.split(np.repeat(clip, 4, axis=0), 4)])
+        assert row[6:18] == pytest.approx(quarters.ravel(), abs=1e-6)
+        steps = np.abs(np.diff(clip, axis=0)).sum(0) / max(1, len(clip) - 1)
+        assert row[18:21] == pytest.approx(steps, abs=1e-6)
+        assert row[21] == pytest.approx(math.log(len(clip)))
 
 
 def test_a_missing_token_counts_in_nothing():
     with_hole = np.array([[1.0, 2.0], [NAN, NAN], [5.0, 8.0]])
     flat = summary(Samples({"clip": [with_hole]}), "clip")
-    assert flat[0] == pytest.approx([3.0, 5.0, 2.0, 3.0, math.log(2)])
+    quarters = [1.0, 2.0, 1.0, 2.0, 5.0, 8.0, 5.0, 8.0]
+    assert flat[0] == pytest.approx([3.0, 5.0, 2.0, 3.0, *quarters, 0.0, 0.0, math.log(2)], abs=1e-5)
+
+
+def test_a_cell_that_is_nan_takes_the_mean_of_its_column_in_the_sequence():
+    clips = [np.array([[1.0, NAN], [NAN, 2.0], [5.0, NAN]]), np.array([[1.0, NAN]])]
+    flat = summary(Samples({"clip": clips}, nan="impute"), "clip")
+    assert flat[0, [0, 4, 6, 8, 10]] == pytest.approx([3.0, 1.0, 7 / 3, 11 / 3, 5.0])
+    assert flat[0, [1, 5, 7, 9, 11]] == pytest.approx([2.0] * 5) and flat[0, [12, 13]] == pytest.approx([2.0, 0.0])
+    assert np.isnan(flat[1, 1:-1:2]).all() and np.isfinite(flat[1, 0:-1:2]).all()  # nothing is known of the second
 
 
 def test_a_missing_sequence_at_either_end_takes_nothing_from_its_neighbour():
     flat = summary(Samples({"clip": [None, np.array([[3.0]]), None, None]}), "clip")
     assert np.isnan(flat[[0, 2, 3]]).all()
-    assert flat[1].tolist() == [3.0, 0.0, 0.0]
+    assert flat[1] == pytest.approx([3.0, 0.0, 3.0, 3.0, 3.0, 3.0, 0.0, 0.0], abs=1e-5)
 
 
 def test_columns_are_standardised_by_the_training_rows_alone():

@@ -3,56 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import StandardScaler
 
+from intermodal.data.batching import batch
+from intermodal.data.modality import Modality
 from intermodal.data.samples import Samples
 from intermodal.errors import InputError
+from intermodal.learn.columns import columns_of
+
+_AT_ONCE = 256
 
 
 def summary(samples: Samples, name: str) -> np.ndarray:
     """Return one modality as rows of numbers.
 
-    A vector stays as it is. A sequence becomes the mean over its present tokens, their standard deviation and the
-    logarithm of their number: `[mean (D), std (D), log T (1)]`.
+    A vector stays as it is. A sequence becomes what `intermodal.learn.columns` says of its present tokens: their mean,
+    standard deviation, the mean of each quarter, the mean step from one to the next, and the logarithm of their number.
+    A NaN cell takes the mean of its column in the sequence.
 
     Args:
         samples: N samples.
         name: the modality.
 
     Returns:
-        (N, D) for a vector, (N, 2 D + 1) for a sequence, in float64; NaN where the modality is missing.
+        (N, D) for a vector, (N, 7 D + 1) for a sequence, in float64; NaN where the modality is missing.
 
     Example:
         >>> flat = summary(Samples({"clip": [np.array([[1.0], [3.0]]), None]}), "clip")
         >>> flat.round(3).tolist()
-        [[2.0, 1.0, 0.693], [nan, nan, nan]]
+        [[2.0, 1.0, 1.0, 1.0, 3.0, 3.0, 2.0, 0.693], [nan, nan, nan, nan, nan, nan, nan, nan]]
     """
     modality = samples.modality(name)
     if modality.kind == "vector":
         flat = np.array(modality.values, dtype=np.float64)
     else:
         assert modality.offsets is not None
-        flat = _of_sequence(np.asarray(modality.values, dtype=np.float64), modality.offsets, modality.token_present)
+        flat = _of_sequence(modality)
     flat[~np.asarray(modality.present)] = np.nan
     return flat
 
 
-def _of_sequence(values: np.ndarray, offsets: np.ndarray, token_present: np.ndarray | None) -> np.ndarray:
+def _of_sequence(modality: Modality) -> np.ndarray:
+    assert modality.offsets is not None
+    values, offsets = np.asarray(modality.values, dtype=np.float64), modality.offsets
     known = np.isfinite(values)
-    if token_present is not None:
-        known &= token_present[:, None]
+    if modality.token_present is not None:
+        known &= modality.token_present[:, None]
     n = _segment_sums(known.astype(np.float64), offsets)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = _segment_sums(np.where(known, values, 0.0), offsets) / n
-        centred = np.where(known, values - np.repeat(mean, np.diff(offsets), axis=0), 0.0)
-        std = np.sqrt(_segment_sums(centred**2, offsets) / n)
-        length = np.log(_segment_sums(known.any(axis=1, keepdims=True).astype(np.float64), offsets))
-    length[~np.isfinite(length)] = np.nan
-    return np.hstack([mean, std, length])
+    filled = np.where(known, values, np.repeat(np.nan_to_num(mean), np.diff(offsets), axis=0))
+    samples = Samples({"it": replace(modality, values=filled)})
+    flat = np.empty((len(modality), 7 * modality.width + 1))
+    for begin in range(0, len(flat), _AT_ONCE):
+        rows = np.arange(begin, min(begin + _AT_ONCE, len(flat)))
+        x, present = batch(samples, rows, dtype=torch.float64)
+        flat[rows] = columns_of(x["it"], present["it"]).numpy()
+    flat[:, :-1][np.tile(n == 0, 7)] = np.nan  # a column of which nothing is known
+    return flat
 
 
 def _segment_sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def fit_straight(
     wanted = target if labels is None else np.eye(int(labels.max()) + 1)[labels]
     n_outputs = wanted.shape[1]
     counts = np.flatnonzero(weight > 0)
-    cut = _folds(
+    cut = inner_folds(
         (wanted if labels is None else labels)[counts],
         None if groups is None else groups[counts],
         seed,
@@ -175,8 +175,18 @@ def _solved(matrix: np.ndarray, penalty: float, right: np.ndarray) -> np.ndarray
     return np.asarray(scipy.linalg.cho_solve(factor, right, check_finite=False))
 
 
-def _folds(target: np.ndarray, groups: np.ndarray | None, seed: int, task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Five folds, fewer where classes or groups are few, none where there can be none."""
+def inner_folds(
+    target: np.ndarray, groups: np.ndarray | None, seed: int, task: Task
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut training rows into five folds, fewer where classes or groups are few, none where there can be none.
+
+    Returns:
+        For each fold the rows of all others, and its own.
+
+    Example:
+        >>> len(inner_folds(np.arange(12) % 2, None, 0, "classification"))
+        5
+    """
     if len(target) < 10:
         return []
     try:

@@ -1,0 +1,82 @@
+"""Samples as one row of numbers each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intermodal.learn.columns import LIMIT, Columns, columns_of
+
+
+def by_hand(tokens: np.ndarray) -> np.ndarray:
+    """The definition, with every token cut into four equal pieces so that each quarter holds whole ones."""
+    fine = np.repeat(tokens, 4, axis=0)
+    quarters = [part.mean(0) for part in np.split(fine, 4)]
+    steps = np.abs(np.diff(tokens, axis=0)).mean(0) if len(tokens) > 1 else 0 * tokens[0]
+    return np.concatenate([tokens.mean(0), tokens.std(0), *quarters, steps, [np.log(len(tokens))]])
+
+
+@given(st.integers(1, 9), st.integers(0, 3), st.integers(0, 3), st.integers(0, 2**31))
+def test_a_sequence_is_what_its_tokens_are_on_the_whole_and_padding_changes_nothing(
+    n: int, left: int, right: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    tokens = rng.normal(size=(n, 3))
+    padded = np.full((left + n + right, 3), np.nan)
+    padded[left : left + n] = tokens
+    there = np.isfinite(padded[:, 0])
+    found = columns_of(torch.from_numpy(padded)[None], torch.from_numpy(there)[None])[0].numpy()
+    assert np.allclose(found, by_hand(tokens), atol=1e-5)
+    assert np.allclose(found, columns_of(torch.from_numpy(tokens)[None])[0].numpy(), atol=1e-12)
+
+
+def test_steps_are_taken_between_neighbours_that_are_both_there() -> None:
+    values = torch.tensor([[[0.0], [1.0], [50.0], [3.0], [5.0]]])
+    there = torch.tensor([[True, True, False, True, True]])
+    assert columns_of(values, there)[0, 6].item() == pytest.approx(1.5)  # 0 to 1 and 3 to 5
+
+
+def test_what_is_missing_is_zeros() -> None:
+    nothing = torch.zeros(1, 2).bool()
+    assert not columns_of(torch.full((1, 2, 3), torch.nan), nothing).any()
+    assert columns_of(torch.tensor([[torch.nan]]), torch.tensor([False])).tolist() == [[0.0]]
+
+
+def test_a_nan_in_a_kept_place_stays_visible() -> None:
+    assert columns_of(torch.tensor([[[1.0], [torch.nan]]])).isnan().any()
+
+
+def columns() -> Columns:
+    a = torch.tensor([[1.0, 7.0], [3.0, 7.0], [99.0, 0.0]])
+    b = torch.tensor([[2.0], [4.0], [6.0]])
+    return Columns.fit(
+        {"a": (a, torch.tensor([True, True, False])), "b": (b, torch.ones(3).bool())}, torch.tensor([1.0, 1.0, 0.0])
+    )
+
+
+def test_columns_are_scaled_by_rows_that_count_and_have_the_modality() -> None:
+    found = columns()
+    assert found.mean.tolist() == [2.0, 7.0, 3.0] and found.scale.tolist() == [1.0, np.inf, 1.0]
+    assert found.places() == [slice(0, 2), slice(2, 3)]
+
+
+def test_a_constant_column_says_nothing_and_a_wild_cell_is_cut() -> None:
+    x = {"a": torch.tensor([[1e9, 1e9]]), "b": torch.tensor([[3.0]])}
+    assert columns()(x).tolist() == [[LIMIT, 0.0, 0.0]]
+
+
+def test_a_modality_that_is_missing_stands_at_the_mean_however_it_is_missing() -> None:
+    x = {"a": torch.tensor([[5.0, 1.0]]), "b": torch.tensor([[4.0]])}
+    absent = columns()({"b": x["b"]})
+    hidden = columns()(x, {"a": torch.tensor([False])})
+    assert absent.tolist() == hidden.tolist() == [[0.0, 0.0, 1.0]]
+
+
+def test_scaling_what_was_made_before_is_the_same() -> None:
+    x = {"a": torch.randn(4, 2), "b": torch.randn(4, 1)}
+    there = torch.tensor([True, False, True, True])
+    made = {"a": (x["a"], there), "b": (x["b"], torch.ones(4).bool())}
+    assert torch.equal(columns().scaled(made), columns()(x, {"a": there}))
