@@ -35,6 +35,8 @@ def test_classes_are_scored_on_the_test_rows_beside_the_majority_of_the_training
     test, train = samples[samples.split == "test"], samples[samples.split == "train"]
     y, shares, predicted = test.y, fitted.predict_proba(test), fitted.predict(test)
     told = said.json
+    sure = shares.max(axis=1)
+    low = np.ceil(15 * sure) - 1
     assert (told["part"], told["n"]) == ("test", 20)
     assert named(told) == pytest.approx(
         {
@@ -43,6 +45,8 @@ def test_classes_are_scored_on_the_test_rows_beside_the_majority_of_the_training
             "macro F1": f1_score(y, predicted, average="macro"),
             "AUC": roc_auc_score(y == "good", shares[:, 1]),
             "log loss": log_loss(y, shares),
+            "calibration error": sum(abs((predicted == y)[low == k].sum() - sure[low == k].sum()) for k in range(15))
+            / 20,
         }
     )
     dummy = DummyClassifier().fit(np.zeros((41, 1)), train.y)

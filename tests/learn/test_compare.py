@@ -500,6 +500,8 @@ def test_scores_agree_with_scikit_learn():
     chances = np.clip(rng.random(61) * 0.6 + 0.3 * y, 0.01, 0.99)
     p = Predictions(y, (chances > 0.5).astype(int), np.stack([1 - chances, chances], axis=1), None, np.array([0, 1]))
     found = {name: score(p) for name, score in scores("classification").items()}
+    sure, right = np.maximum(chances, 1 - chances), p.predicted == y
+    low = np.ceil(15 * sure) - 1
     assert found == pytest.approx(
         {
             "accuracy": metrics.accuracy_score(y, p.predicted),
@@ -507,6 +509,7 @@ def test_scores_agree_with_scikit_learn():
             "macro F1": metrics.f1_score(y, p.predicted, average="macro"),
             "AUC": metrics.roc_auc_score(y, chances),
             "log loss": metrics.log_loss(y, chances),
+            "calibration error": sum(abs(right[low == k].sum() - sure[low == k].sum()) for k in range(15)) / 61,
         }
     )
     y2, z2 = rng.normal(size=(31, 2)), rng.normal(size=(31, 2))

@@ -14,6 +14,9 @@ from sklearn import metrics
 from intermodal.errors import InputError, did_you_mean
 from intermodal.learn.splitting import Task
 
+_N_BINS = 15
+"""Bins of the calibration error, as in Guo et al. 2017."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -140,6 +143,8 @@ def scores(task: Task) -> dict[str, Score]:
     Example:
         >>> list(scores("regression"))
         ['R2', 'RMSE', 'MAE']
+        >>> list(scores("classification"))
+        ['accuracy', 'balanced accuracy', 'macro F1', 'AUC', 'log loss', 'calibration error']
     """
     return {s.name: s for s in _SCORES if s.task == task}
 
@@ -170,6 +175,19 @@ def _log_loss(p: Predictions) -> float:
     column = {c: i for i, c in enumerate(p.classes.tolist())}
     chosen = [row[column[c]] if c in column else 0.0 for row, c in zip(p.probabilities, p.y.tolist(), strict=True)]
     return float(-np.mean(np.log(np.clip(chosen, np.finfo(np.float32).eps, 1.0))))
+
+
+def _calibration(p: Predictions) -> float:
+    """Mean distance between how sure the top class is and how often it is true, over bins of equal width (ECE).
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
+    """
+    if p.probabilities is None or p.classes is None:
+        return math.nan
+    sure = p.probabilities.max(axis=1).astype(np.float64)
+    right = np.asarray(p.classes)[p.probabilities.argmax(axis=1)] == p.y
+    where = np.digitize(sure, np.linspace(0.0, 1.0, _N_BINS + 1)[1:-1], right=True)  # a bin holds its upper edge
+    return float(np.abs(np.bincount(where, sure - right)).sum() / len(sure))
 
 
 def _auc(p: Predictions) -> float:
@@ -207,6 +225,7 @@ _SCORES = (
     Score("macro F1", "classification", _macro_f1),
     Score("AUC", "classification", _auc),
     Score("log loss", "classification", _log_loss, rising=False, bounds=(0.0, math.inf)),
+    Score("calibration error", "classification", _calibration, rising=False),
     Score("R2", "regression", _r2, bounds=(-math.inf, 1.0)),
     Score("RMSE", "regression", _rmse, rising=False, bounds=(0.0, math.inf)),
     Score("MAE", "regression", _mae, rising=False, bounds=(0.0, math.inf)),
@@ -216,6 +235,7 @@ _ALIASES = {
     "macro F1": ("f1macro", "f1"),
     "AUC": ("rocauc",),
     "log loss": ("neglogloss", "crossentropy"),
+    "calibration error": ("ece", "expectedcalibrationerror"),
     "RMSE": ("negrootmeansquarederror", "rootmeansquarederror"),
     "MAE": ("negmeanabsoluteerror", "meanabsoluteerror"),
 }
