@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from intermodal.learn.splitting import Fold, Task, folds, given, holdouts
 
 @dataclass(frozen=True)
 class DataSet:
-    """Samples with a target, the folds to score on, and what the protocol is called."""
+    """Samples with a target, the folds to score on, what the protocol is called, and what a reader should know."""
 
     name: str
     samples: Samples
@@ -28,6 +30,15 @@ class DataSet:
     folds: list[Fold]
     protocol: str
     groups: np.ndarray | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What others have printed on the same data: the greatest figure (a share, None where it is not comparable)."""
+
+    value: float | None
+    words: str
 
 
 def folder() -> Path | None:
@@ -39,6 +50,11 @@ def folder() -> Path | None:
 
 def names() -> list[str]:
     return list(_LOADERS)
+
+
+def file_of(name: str) -> str:
+    """Return the file that a set is read from: several targets or protocols may share one."""
+    return _LOADERS[name][0] if name in _LOADERS else name
 
 
 def load(name: str) -> DataSet:
@@ -76,9 +92,46 @@ def _rosmap(name: str, a: Arrays) -> DataSet:
     return _vectors(name, a, ["mrna", "meth", "mirna"], "given split")
 
 
+_MOSI_NOTE = (
+    "The text and video features were learned with the training labels: inside the training rows they reach 98 % and "
+    "92 %, on the test rows 76 % and 52 %. Whatever is held out of the training rows, by whole videos too, therefore "
+    "says to trust video; choices made there mislead every model alike, ours and the plain ones."
+)
+
+
 def _mosi(name: str, a: Arrays) -> DataSet:
-    samples = Samples({view: a[view] for view in ("text", "audio", "video")}, groups=a["video_id"])
-    return DataSet(name, samples, a["y"], "classification", [given(a["split"])], "given split", a["video_id"])
+    return _of_mosi(name, a, {}, "given split, each utterance by itself", _MOSI_NOTE)
+
+
+def _mosi_dialogue(name: str, a: Arrays) -> DataSet:
+    """The utterances with the dialogue around each, which the published figures use, as five more vectors."""
+    note = (
+        f"{_MOSI_NOTE} The dialogue is five more vectors that every model gets: the text of the utterance before and "
+        "of the one after (missing at the ends), and the means of text, audio and video over the whole video. A video "
+        "lies in one part of the split as a whole; no label is used."
+    )
+    return _of_mosi(name, a, _dialogue(a), "given split, with the dialogue around an utterance", note)
+
+
+def _of_mosi(name: str, a: Arrays, more: dict[str, Any], protocol: str, note: str) -> DataSet:
+    views = {view: a[view] for view in ("text", "audio", "video")}
+    samples = Samples({**views, **more}, groups=a["video_id"])
+    return DataSet(name, samples, a["y"], "classification", [given(a["split"])], protocol, a["video_id"], note)
+
+
+def _dialogue(a: Arrays) -> dict[str, Any]:
+    """The neighbours' text, None at the ends of a video, and means over the video."""
+    before: list[np.ndarray | None] = [None] * len(a["y"])
+    after: list[np.ndarray | None] = [None] * len(a["y"])
+    means = {view: np.empty_like(a[view]) for view in ("text", "audio", "video")}
+    for video in np.unique(a["video_id"]):
+        rows = np.flatnonzero(a["video_id"] == video)
+        rows = rows[np.argsort(a["position"][rows])]
+        for first, second in pairwise(rows):
+            before[second], after[first] = a["text"][first], a["text"][second]
+        for view, mean in means.items():
+            mean[rows] = a[view][rows].mean(axis=0)
+    return {"text_before": before, "text_after": after, **{f"{view}_mean": mean for view, mean in means.items()}}
 
 
 def _utd_mhad(name: str, a: Arrays) -> DataSet:
@@ -111,12 +164,17 @@ def _houses(name: str, a: Arrays) -> DataSet:
 
 
 PUBLISHED = {
-    "handwritten": "TMC 98.5, ECML 99.4 % accuracy",
-    "scene15": "TMC 67.7, ECML 76.2 % accuracy",
-    "cub": "TMC 90.6, ECML 98.5 % accuracy",
-    "rosmap": "MOGONET 81.5, MMDynamics 84.2 % accuracy (means of 5 splits)",
-    "mosi": "bc-LSTM 80.3, MMMU-BA 82.3 % accuracy (both use the dialogue around an utterance; not used here)",
-    "utd_mhad": "79.1 (the data's authors, 2015), Fusion-GCN 94.4 % accuracy (skeleton and inertial)",
+    "handwritten": Published(0.994, "TMC 98.5, ECML 99.4 % accuracy"),
+    "scene15": Published(0.762, "TMC 67.7, ECML 76.2 % accuracy"),
+    "cub": Published(0.985, "TMC 90.6, ECML 98.5 % accuracy"),
+    "rosmap": Published(0.842, "MOGONET 81.5, MMDynamics 84.2 % accuracy (means of 5 splits)"),
+    "mosi": Published(None, "none for an utterance by itself"),
+    "mosi-dialogue": Published(0.823, "bc-LSTM 80.3, MMMU-BA 82.3 % accuracy"),
+    "utd_mhad": Published(0.944, "79.1 (the data's authors, 2015), Fusion-GCN 94.4 % accuracy (skeleton and inertial)"),
+    "wikipedia": Published(0.267, "SM .224, SCM .252, GMLDA .253, JFSSL .267 mean average precision"),
+    "charades_sta": Published(
+        0.536, "Moment-DETR 53.6 % at IoU .5, supervised on the full training set; here there are test videos only"
+    ),
 }
 """Published on the same data; protocols may differ, and a published number is a low bar more often than not."""
 
@@ -127,6 +185,7 @@ _LOADERS: dict[str, tuple[str, Callable[[str, Arrays], DataSet]]] = {
     "cub": ("cub", _cub),
     "rosmap": ("rosmap", _rosmap),
     "mosi": ("mosi", _mosi),
+    "mosi-dialogue": ("mosi", _mosi_dialogue),
     "utd_mhad": ("utd_mhad", _utd_mhad),
     "cll-ighv": ("cll", _cll("y_ighv")),
     "cll-trisomy12": ("cll", _cll("y_trisomy12")),
