@@ -94,7 +94,7 @@ def test_shapes_that_do_not_fit_the_names_are_refused() -> None:
 # --- shares of attention, sample by sample --------------------------------------------------------
 
 N = 31
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 2, "n_layers": 2}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 2, "n_layers": 2, "experts": False}
 
 
 def fitted(fusion: str) -> tuple[Any, dict[str, Any]]:

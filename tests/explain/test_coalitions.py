@@ -20,7 +20,7 @@ from intermodal.learn.feed import Feed
 from intermodal.nn.network import FusionNetwork
 
 N = 23
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3, "lr": 1e-2}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3, "lr": 1e-2, "experts": False}
 
 
 class Scripted(nn.Module):

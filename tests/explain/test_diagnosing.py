@@ -22,7 +22,7 @@ from intermodal.nn.fused import Fused
 from intermodal.spec import Spec
 
 N, T, H = 41, 5, 2
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3, "experts": False}
 
 
 class Acted(nn.Module):

@@ -20,7 +20,7 @@ from intermodal.report.validating import validate
 from intermodal.spec import Spec
 
 N = 13
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 2}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 2, "experts": False}
 
 
 class Scripted(nn.Module):

@@ -286,7 +286,7 @@ def test_an_estimator_is_linted_before_it_is_fitted(kind: type) -> None:
 def test_what_is_drawn_before_the_fit_is_what_the_fit_starts_from() -> None:
     X = data()
     y = X["text"][:, 0]
-    model = FusionRegressor(d_model=8, n_heads=2, max_epochs=1, seed=3)
+    model = FusionRegressor(d_model=8, n_heads=2, max_epochs=1, seed=3, experts=False)
     module, _ = model.untrained(X)
     drawn = model.fit(X, y).drawn()
     still = model.set_params(lr=1e-30).fit(X, y).model_  # no step moves anything

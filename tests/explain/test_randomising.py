@@ -21,7 +21,7 @@ from intermodal.learn.model import FusionModel
 from intermodal.nn.network import FusionNetwork
 
 N = 61
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 15, "lr": 1e-2}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 15, "lr": 1e-2, "experts": False}
 
 
 def samples() -> tuple[dict[str, Any], np.ndarray]:

@@ -414,6 +414,9 @@ def test_where_it_comes_from_is_told_and_the_line_beside_it() -> None:
     X = {"a": rng.normal(size=(20, 3)), "b": rng.normal(size=(20, 4, 2))}
     y = np.where(X["a"][:, 0] > 0, "yes", "no")
     model = FusionClassifier("a <-> b", d_model=8, n_heads=2, n_members=2, max_epochs=2).fit(X, y)
+    beside = "the output is that of the network and its line, without the experts beside them"
+    assert relevance_of(model, X).provenance.notes[-1] == beside
+    model.set_params(experts=False).fit(X, y)
     found = relevance_of(model, X)
     assert found.provenance.describe() == (
         "layer 1, joint-attention, eval mode, float64, heads: mean of 2 each, over 2 members; the straight line beside "

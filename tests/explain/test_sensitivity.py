@@ -24,7 +24,7 @@ from intermodal.explain.shapley_values import shapley, values_of
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 
 N = 29
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 5, "lr": 1e-2}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 5, "lr": 1e-2, "experts": False}
 
 
 def game(v: np.ndarray, present: Any = None) -> Coalitions:

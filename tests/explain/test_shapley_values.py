@@ -248,11 +248,26 @@ def mixed() -> dict[str, Any]:
 
 def fitted(kind: str, fusion: str = "cross", **options: Any) -> tuple[Any, dict[str, Any]]:
     X = mixed()
-    quick = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 4, "lr": 1e-2} | options
+    quick = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 4, "lr": 1e-2, "experts": False} | options
     if kind == "classes":
         return FusionClassifier(fusion, **quick).fit(X, np.digitize(X["text"][:, 0], [-0.5, 0.5])), X
     target = X["text"][:, 0] if kind == "one output" else X["text"][:, :2] * [1, 100]
     return FusionRegressor(fusion, **quick).fit(X, target), X
+
+
+def test_the_experts_have_their_part_in_what_a_modality_is_worth() -> None:
+    rng = np.random.default_rng(0)
+    X = {"a": rng.normal(size=(300, 2)), "b": rng.normal(size=(300, 5, 2)), "c": rng.normal(size=(300, 3))}
+    y = np.sign(X["a"][:, 0]) * np.floor(2 * X["a"][:, 1]) + 2 * np.sign(X["b"][:, :, 0].mean(1))
+    model = FusionRegressor(d_model=8, n_heads=2, n_members=2, max_epochs=2).fit(X, y)
+    kinds = model.model_.experts
+    assert kinds.bells is not None and kinds.trees is not None and float(model.model_.shares[1]) > 0.5
+    result = shapley(model, X)
+    assert np.allclose(result.full, model.predict(X), rtol=1e-12, atol=1e-12) and result.completeness < 1e-9
+    worth = np.abs(result.values).mean(0)
+    assert min(worth[:2]) > 5 * worth[2]  # the third is noise
+    alone = FusionRegressor(d_model=8, n_heads=2, n_members=2, max_epochs=2, experts=False).fit(X, y)
+    assert np.abs(shapley(alone, X).values).mean(0)[0] < worth[0]
 
 
 def predict(model: Any, X: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from intermodal.explain.steadiness import SeedVariance, seed_variance
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 
 N = 41
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3, "experts": False}
 
 
 def samples() -> tuple[dict[str, Any], np.ndarray]:

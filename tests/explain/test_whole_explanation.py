@@ -26,7 +26,7 @@ from intermodal.report.text import to_text
 from intermodal.report.validating import validate
 
 N = 31
-QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3}
+QUICK: dict[str, Any] = {"d_model": 8, "n_heads": 2, "n_members": 2, "max_epochs": 3, "experts": False}
 
 
 def samples() -> tuple[dict[str, Any], np.ndarray]:

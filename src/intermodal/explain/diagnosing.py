@@ -32,6 +32,8 @@ LITTLE_WORTH = 0.05
 """Share of the worth below which a modality counts as not used."""
 PER_MODALITY = 8
 """Samples of each modality that one gradient is taken over."""
+HEARD = 0.05
+"""Share of the answer below which a network is not heard."""
 BATCH, AT_ONCE, MOST_WEIGHTS = 32, 2**22, 2**28
 """Samples at a time, weights at a time, and weights in all: a long sequence has many."""
 
@@ -136,6 +138,7 @@ def examine(
     rows, batch_size = _affordable(module.network, feed, rows, most_weights)
     seen = observe(module, feed, rows, batch_size=batch_size)
     found = [*often_missing(seen.names, feed.samples), *copied_keys(seen), *_cut(module, feed, rows, seen)]
+    found += _not_heard(module)
     if seen.rows:
         found += even_by_construction(seen.names, seen.spec)
         known = isinstance(module.network, FusionNetwork)
@@ -152,6 +155,18 @@ def examine(
         found += _judged(seen, shapley)
         found += _too_even(seen, feed, rows, batch_size, drawn)
     return worst_first(found)
+
+
+def _not_heard(module: Any) -> Iterator[Finding]:
+    """A network that counts next to nothing beside the experts."""
+    if getattr(module, "experts", None) is not None and float(module.shares[0]) < HEARD:
+        yield finding(
+            "not-heard",
+            f"the network counts {float(module.shares[0]):.2f} in the answer and the experts beside it "
+            f"{float(module.shares[1]):.2f}: on the held-out rows they were better alone",
+            network=float(module.shares[0]),
+            experts=float(module.shares[1]),
+        )
 
 
 def _affordable(network: Any, feed: Any, rows: np.ndarray, most: int) -> tuple[np.ndarray, int]:
@@ -266,13 +281,14 @@ def _predicts_nothing(model: Any, X: Any, y: Any) -> Iterator[Finding]:
 
 
 class _Outputs:
-    """The outputs of a module alone, for a probe."""
+    """The outputs of a module alone, for a probe; of a model with experts beside its network, without them."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
 
     def __call__(self, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        answer: Tensor = self.module(x, present).outputs
+        alone = {} if getattr(self.module, "experts", None) is None else {"experts": False}
+        answer: Tensor = self.module(x, present, **alone).outputs
         return answer
 
 

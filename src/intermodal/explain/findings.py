@@ -69,6 +69,9 @@ KINDS: dict[str, Kind] = {
     "extra-key": Kind("D18", "note", "expect one column of weights more than there are keys"),
     # --- what attention became
     "untrained": Kind("D14", "note", "read nothing into this attention: it is as it was drawn"),
+    "not-heard": Kind(
+        "", "note", "the answer owes nothing to this attention; experts=False shows what the network alone would say"
+    ),
     "predicts-nothing": Kind("D14", "warning", "do not explain this model before it beats the constant answer"),
     "uniform": Kind("D14", "note", "check that the weights were loaded; or the mean is enough here: compare with none"),
     "collapsed": Kind("D15", "warning", "check the scale of the scores and the learning rate, or normalise q and k"),

@@ -231,11 +231,12 @@ def relevance_of(
 
 def _with_line(run: Run) -> Provenance:
     """Where it comes from, and what of the model it cannot see."""
-    line = getattr(run.module, "coef", None)
-    if line is None or not bool(line.any()):
-        return run.provenance
-    note = "the straight line beside the network takes part in the output, and no attention in the line"
-    return replace(run.provenance, notes=(*run.provenance.notes, note))
+    line, notes = getattr(run.module, "coef", None), run.provenance.notes
+    if line is not None and bool(line.any()):
+        notes += ("the straight line beside the network takes part in the output, and no attention in the line",)
+    if getattr(run.module, "experts", None) is not None:
+        notes += ("the output is that of the network and its line, without the experts beside them",)
+    return replace(run.provenance, notes=notes)
 
 
 def _score(model: Any, run: Run, output: Chosen) -> tuple[Tensor, str]:

@@ -144,7 +144,8 @@ def _run(
     try:
         with ExitStack() as stack:
             used = stack.enter_context(tapped(network)) if gradients else []
-            answer = module(x, present, need_weights="layers")
+            alone = {} if getattr(module, "experts", None) is None else {"experts": False}  # attention is not in them
+            answer = module(x, present, need_weights="layers", **alone)
     finally:
         leave(network.pool, before_pooling)
     tokens, there, places = pooled[-1]

@@ -18,12 +18,19 @@ from torch import Tensor
 from intermodal.data.samples import Samples
 from intermodal.learn.building import strides
 from intermodal.learn.compiled import CompiledSteps
+from intermodal.learn.consulting import Consulted, consult
 from intermodal.learn.feed import Feed, as_tensor
 from intermodal.learn.loop import Steps, run
+from intermodal.learn.losses import mean_of_members, probabilities
 from intermodal.learn.model import FusionModel
 from intermodal.learn.plan import Loss, Plan
 from intermodal.learn.preprocess import Preprocessor
+from intermodal.learn.stacking import weigh
 from intermodal.learn.straight import Straight, fit_straight
+
+HESITATION = 10.0
+"""How many held-out rows the wish is worth to hear the experts alone: a network must earn its share."""
+ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Ready:
         learn: rows to learn from.
         held: rows to stop by.
         loss: per sample and member.
+        labels: (N,) class numbers, or None.
+        consulted: the experts that stand beside the network, or None.
     """
 
     preprocessor: Preprocessor
@@ -53,6 +62,8 @@ class Ready:
     learn: np.ndarray
     held: np.ndarray
     loss: Loss
+    labels: np.ndarray | None = None
+    consulted: Consulted | None = None
 
     @classmethod
     def of(
@@ -68,17 +79,25 @@ class Ready:
         loss: Loss,
         seed: int,
         device: torch.device,
+        experts: bool = True,
+        over: Callable[[], bool] = lambda: False,
     ) -> Ready:
-        """Scale the samples and fit the line; nothing is drawn but the folds of the line, by the seed."""
+        """Scale the samples, fit the line and the experts; nothing is drawn but by the seed.
+
+        Without `experts` nobody stands beside the network; once time is `over`, no further one is fitted.
+        """
         preprocessor = Preprocessor.fit(samples[learn], weight[learn])
         scaled = preprocessor.apply(samples)
         line = fit_straight(scaled, target, weight, labels=labels, groups=groups, seed=seed)
         numbers = torch.empty(0, device=device)
         kind = torch.int64 if target.dtype.kind in "iu" else torch.float32
+        feed = Feed(scaled, device=device)
+        known: dict[str, Any] = {"labels": labels, "groups": groups, "seed": seed}
+        consulted = consult(feed, target, weight, **known, over=over) if experts and not over() else None
         return cls(
             preprocessor,
             strides(samples),
-            Feed(scaled, device=device),
+            feed,
             as_tensor(target, torch.empty(0, dtype=kind, device=device)),
             as_tensor(weight, numbers),
             as_tensor(line.unseen, numbers),
@@ -86,6 +105,8 @@ class Ready:
             learn,
             held,
             loss,
+            labels,
+            consulted,
         )
 
 
@@ -146,3 +167,29 @@ class Begun:
 
         ready = self.ready
         self.history = run(self.steps, ready.feed, ready.weight, ready.learn, ready.held, self.plan, told)
+
+    def settle(self) -> None:
+        """Give the network and the experts their shares, by what both said of the rows held out."""
+        ready, consulted = self.ready, self.ready.consulted
+        if consulted is None:
+            return
+        rows = ready.held
+        shares = np.array([0.5, 0.5])  # nothing tells who is better
+        if len(rows):
+            labels = None if ready.labels is None else ready.labels[rows]
+            wanted = np.empty(0) if labels is not None else ready.target[rows].double().cpu().numpy()
+            said = [self._said(rows), consulted.unseen[rows]]
+            weight = ready.weight[rows].double().cpu().numpy()
+            shares = weigh(said, labels, wanted, weight, first=(0.0, 1.0), held=HESITATION)
+        self.model.experts = consulted.experts
+        self.model.shares.copy_(as_tensor(shares, self.model.shares))
+
+    def _said(self, rows: np.ndarray) -> np.ndarray:
+        """What the network said of rows that neither it nor its line has seen, (N, O)."""
+        ready, said = self.ready, []
+        with torch.no_grad():
+            for some in ready.feed.in_order(rows, ROWS):
+                added = self.model(*ready.feed.batch(some), straight=False).outputs
+                outputs = (added + ready.start[torch.from_numpy(some).to(added.device)].unsqueeze(1)).double().cpu()
+                said.append(mean_of_members(outputs) if ready.labels is None else probabilities(outputs).log())
+        return torch.cat(said).numpy()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,13 @@ from intermodal.data.samples import Samples
 from intermodal.errors import AttentionWarning, DataError, InputError
 from intermodal.learn import losses
 from intermodal.learn.beginning import Begun, Ready, Shared
+from intermodal.learn.budget import Budget
 from intermodal.learn.building import build, strides
 from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
 from intermodal.learn.loop import steps_for
 from intermodal.learn.model import FusionModel
-from intermodal.learn.parameters import refuse, wrong_counts, wrong_shares
+from intermodal.learn.parameters import refuse, wrong_counts, wrong_shares, wrong_sizes
 from intermodal.learn.plan import Plan
 from intermodal.learn.predicting import numbers_of, outputs_of, refuse_nan, shares_of
 from intermodal.learn.preprocess import Preprocessor
@@ -73,6 +75,8 @@ class _FusionEstimator(BaseEstimator):
         seed: int = 0,
         callback: Callable[[dict[str, Any]], None] | None = None,
         class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
+        experts: bool = True,
+        budget_s: float | None = None,
     ) -> None:
         self.fusion = fusion
         self.d_model = d_model
@@ -98,6 +102,8 @@ class _FusionEstimator(BaseEstimator):
         self.seed = seed
         self.callback = callback
         self.class_weight = class_weight
+        self.experts = experts
+        self.budget_s = budget_s
 
     # --- fitting
 
@@ -106,6 +112,7 @@ class _FusionEstimator(BaseEstimator):
         ready = begun.ready
         with torch.random.fork_rng(devices=[]), one_thread(ready.target.device):
             begun.run()
+            begun.settle()
             self.history_ = begun.history
             self.findings_ = self._findings(begun.model, ready.feed, ready.learn, self._sure(begun))
         self.model_ = begun.model
@@ -118,6 +125,7 @@ class _FusionEstimator(BaseEstimator):
         What does not depend on the fusion is taken from `shared`, where estimators differ in nothing else.
         """
         self._check_numbers()
+        left = Budget(self.budget_s)
         device = to_device(self.device)
         samples, y = self._samples_and_target(X, y, fitting=True)
         weight = _check_sample_weight(
@@ -141,7 +149,17 @@ class _FusionEstimator(BaseEstimator):
         rows: dict[str, Any] = {"labels": labels, "groups": groups, "learn": learn, "held": held}
         with torch.random.fork_rng(devices=[]), one_thread(device):
             ready = (shared or Shared()).once(
-                lambda: Ready.of(samples, target, weight, **rows, loss=loss, seed=self.seed, device=device)
+                lambda: Ready.of(
+                    samples,
+                    target,
+                    weight,
+                    **rows,
+                    loss=loss,
+                    seed=self.seed,
+                    device=device,
+                    experts=self.experts,
+                    over=left.half_gone,
+                )
             )
             self.preprocessor_ = ready.preprocessor
             self.stride_ = ready.strides if self.stride == "auto" else self.stride
@@ -149,12 +167,13 @@ class _FusionEstimator(BaseEstimator):
             model = self._build(n_outputs).to(device)
             model.coef.copy_(as_tensor(ready.line.coef, model.coef))
             model.intercept.copy_(as_tensor(ready.line.intercept, model.intercept))
-            plan = self._plan(len(learn))
+            plan = replace(self._plan(len(learn)), seconds=left.seconds)
             steps = steps_for(model, ready.feed, ready.target, ready.weight, ready.start, loss, plan)
         return Begun(model, ready, steps, plan, self.callback)
 
     def _end(self, begun: Begun) -> None:
         """Take over what was trained; nobody looks at its attention."""
+        begun.settle()
         self.history_ = begun.history
         self._sure(begun)
         self.model_ = begun.model
@@ -237,6 +256,9 @@ class _FusionEstimator(BaseEstimator):
         wrong += wrong_shares(self, ("dropout", "modality_dropout", "validation", "average"))
         if self.class_weight is not None and self._numeric_target:
             wrong.append(f"class_weight is for classes, however: a regressor got {self.class_weight!r}")
+        if not isinstance(self.experts, bool):
+            wrong.append(f"experts is True or False, however: experts={self.experts!r}")
+        wrong += [] if self.budget_s is None else wrong_sizes(self, ["budget_s"])
         if self.nan not in ("error", "impute"):
             wrong.append(f'nan is "error" or "impute", however: nan={self.nan!r}')
         refuse(wrong)
@@ -372,6 +394,10 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         seed: the same seed gives the same model.
         callback: called after each epoch with a line of the history.
         class_weight: None, `balanced`, or a mapping class -> weight.
+        experts: let a straight line, a kernel machine and boosted trees stand beside the network; each counts by what
+            it said of rows that it had not seen. Without them the answer is the network's alone.
+        budget_s: seconds that a fit may take, about: experts that are not fitted by half of it are left away, and no
+            epoch begins after it. None for as long as it takes; with it, the same seed may give another model.
 
     Attributes:
         classes_: (K,) the classes in order.

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -18,6 +20,8 @@ CONSTANT = 10.0
 """Weight of the constant part of every kernel: the intercept, hardly penalised."""
 PENALTIES = (10**-2.5, 10**-1.5, 10**-0.5, 10**0.5)
 ROUNDS = 3
+FACTORS = (4.0, 0.25, 0.0)
+"""What a weight may be multiplied with."""
 NEAR = 400
 """Rows that a typical distance is measured on."""
 
@@ -129,9 +133,9 @@ def unseen_answers(
         For each cut (N, O); and the dual coefficients (N, O) of all rows.
 
     Example:
-        >>> said, dual = unseen_answers(np.ones((2, 2)), 1.0, np.array([[2.0], [4.0]]), np.ones(2), [[[0], [1]]])
-        >>> said[0].round(6).tolist(), dual.round(6).tolist()
-        ([[2.0], [1.0]], [[0.0], [2.0]])
+        >>> (said,), _ = unseen_answers(np.ones((2, 2)), 1.0, np.array([[2.0], [4.0]]), np.ones(2), [[[0], [1]]])
+        >>> said.round(6).tolist()
+        [[2.0], [1.0]]
     """
     factor = scipy.linalg.cholesky(kernel + np.diag(penalty / weight), lower=True, overwrite_a=True, check_finite=False)
     inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
@@ -188,7 +192,7 @@ class Search:
         assert found is not None
         for _ in range(ROUNDS):
             before = found
-            for change in self._moves(found):
+            for change in self._moves():
                 moved = change(found)
                 if moved is None or self.over():
                     continue
@@ -212,23 +216,17 @@ class Search:
             for penalty in PENALTIES
         ]
 
-    def _moves(self, found: Kernel) -> list[Callable[[Kernel], Kernel | None]]:
-        moves: list[Callable[[Kernel], Kernel | None]] = []
-        for factor in (10**-0.5, 10**0.5):
-            moves.append(lambda k, f=factor: replace(k, penalty=k.penalty * f))  # type: ignore[misc]
-        for factor in (0.5, 2.0):
-            moves.append(lambda k, f=factor: replace(k, width=k.width * f) if k.near else None)  # type: ignore[misc]
+    def _moves(self) -> list[Callable[[Kernel], Kernel | None]]:
+        """What may be tried, in order: from a kernel to another, or to None where nothing would change."""
+        share = 1 / len(self.columns)
+        moves: list[Callable[[Kernel], Kernel | None]] = [
+            *(partial(_scaled, what="penalty", factor=f) for f in (10**-0.5, 10**0.5)),
+            *(partial(_scaled, what="width", factor=f) for f in (0.5, 2.0)),
+        ]
         for kind in ("linear", "bell", "part"):
             for name in self.columns:
-                for factor in (4.0, 0.25, 0.0):
-                    moves.append(lambda k, *what, f=factor, of=(kind, name): _changed(k, *of, f, self._share))  # type: ignore[misc]
-        for factor in (4.0, 0.25, 0.0):
-            moves.append(lambda k, f=factor: _joint(k, f))  # type: ignore[misc]
-        return moves
-
-    @property
-    def _share(self) -> float:
-        return 1 / len(self.columns)
+                moves += [partial(_changed, kind=kind, name=name, factor=f, first=share) for f in FACTORS]
+        return moves + [partial(_changed, kind="joint", name=None, factor=f, first=1.0) for f in FACTORS]
 
     def _loss(self, kernel: Kernel) -> float:
         key = (*kernel.linear.values(), *kernel.bell.values(), *kernel.part.values())
@@ -240,20 +238,21 @@ class Search:
         return self._known[key]
 
 
-def _changed(kernel: Kernel, kind: str, name: str, factor: float, share: float) -> Kernel | None:
-    """One weight times a factor; a weight of zero may come back at its first size; None where nothing would change."""
-    weights: Mapping[str, float] = getattr(kernel, kind)
-    now = weights[name]
-    if (now == 0 and factor != 4.0) or (kind == "part" and kernel.joint == 0):
-        return None
-    moved = replace(kernel, **{kind: {**weights, name: now * factor if now else share}})
-    return moved if _speaks(moved) else None
+def _scaled(kernel: Kernel, what: str, factor: float) -> Kernel | None:
+    if what == "width":
+        return replace(kernel, width=kernel.width * factor) if kernel.near else None
+    return replace(kernel, penalty=kernel.penalty * factor)
 
 
-def _joint(kernel: Kernel, factor: float) -> Kernel | None:
-    if kernel.joint == 0 and factor != 4.0:
+def _changed(kernel: Kernel, kind: str, name: str | None, factor: float, first: float) -> Kernel | None:
+    """One weight times a factor; one that was zero comes back as the first."""
+    weights: Any = getattr(kernel, kind)
+    now: float = weights if name is None else weights[name]
+    if (now == 0 and factor != FACTORS[0]) or (kind == "part" and kernel.joint == 0):
         return None
-    moved = replace(kernel, joint=kernel.joint * factor if kernel.joint else 1.0)
+    new = now * factor if now else first
+    changed: Any = new if name is None else {**weights, name: new}
+    moved = replace(kernel, **{kind: changed})
     return moved if _speaks(moved) else None
 
 

@@ -108,5 +108,7 @@ def run(
             callback(line)
         if len(valid_rows) and epoch - best_epoch >= plan.patience:
             break
+        if plan.seconds is not None and line["seconds"] >= plan.seconds:
+            break
     steps.finish()
     return history

@@ -1,4 +1,4 @@
-"""The fused vector to an answer: a network from the spec, a head, and the straight line that it starts from.
+"""The fused vector to an answer: a network from the spec, a head, the straight line that it starts from, and experts.
 
 Shapes: B batch, K members, d width of the fused vector, O outputs.
 """
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from intermodal.learn.experts import Experts
 from intermodal.nn.blank import blank
 from intermodal.nn.dropping import Dropout
 from intermodal.nn.fused import Fused, mean_present
@@ -29,6 +30,7 @@ class FusionModel(nn.Module):
     """A `FusionNetwork`, a head with one hidden layer, and a fixed linear model whose leftovers they learn.
 
     The members of an ensemble have an output layer each. It starts near zero, so that the model starts as the line.
+    Beside them may stand experts, which no step of training moves: the answer is the sum of both, each times its share.
 
     Shape:
         x: name -> (B, D) or (B, T, D) -> outputs (B, K, O).
@@ -55,9 +57,13 @@ class FusionModel(nn.Module):
         nn.init.uniform_(self.weight, -0.1 * d**-0.5, 0.1 * d**-0.5)
         self.register_buffer("coef", torch.zeros(sum(network.d_in.values()), n_outputs))
         self.register_buffer("intercept", torch.zeros(n_outputs))
+        self.register_buffer("shares", torch.tensor([1.0, 0.0]))
+        self.experts: Experts | None = None
 
     coef: Tensor
     intercept: Tensor
+    shares: Tensor
+    """What the network with its line counts, and what the experts count."""
 
     @property
     def n_outputs(self) -> int:
@@ -71,10 +77,12 @@ class FusionModel(nn.Module):
         *,
         need_weights: bool | Literal["layers", "mass"] = False,
         straight: bool = True,
+        experts: bool = True,
     ) -> Answer:
         """Answer a batch; `x`, `present` and `need_weights` as in `FusionNetwork`.
 
-        Without `straight` the answer is what the network adds to the line.
+        Without `straight` the answer is what the network adds to the line, without `experts` that of both, as training
+        sees them: whole, not times their share.
         """
         fused = self.network(x, present, need_weights=need_weights)
         pooled = fused.pooled if fused.pooled.ndim == 3 else fused.pooled.unsqueeze(1)
@@ -82,6 +90,9 @@ class FusionModel(nn.Module):
         outputs = torch.einsum("bkd,kdo->bko", pooled, self.weight) + self.bias
         if straight:
             outputs = outputs + self.line(x, present or {}).unsqueeze(1)
+        if straight and experts and self.experts is not None:
+            said = self.experts(x, present).unsqueeze(1)
+            outputs = self.shares[0] * outputs + self.shares[1] * said
         return Answer(outputs, fused)
 
     def line(self, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:

@@ -22,6 +22,7 @@ class Plan:
         weight_decay: of AdamW, on matrices only.
         average: decay of the running mean of the weights, the ones that are validated and kept.
         seed: of the order of the samples, and of what dropout drops.
+        seconds: no epoch begins after so many of them; None for as many as it takes.
     """
 
     max_epochs: int
@@ -31,6 +32,7 @@ class Plan:
     weight_decay: float
     average: float
     seed: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from intermodal.data.samples import Samples
 from intermodal.errors import DataError, InputError
 from intermodal.learn import losses
 from intermodal.learn.building import build
+from intermodal.learn.experts import Experts
 from intermodal.learn.feed import Feed
 from intermodal.learn.folder import part_of, read_folder, whole
 from intermodal.learn.model import FusionModel
@@ -22,7 +23,7 @@ from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.threads import one_thread
 from intermodal.spec import Spec
 
-FORMAT = 1
+FORMAT = 2
 KINDS = ("FusionClassifier", "FusionRegressor")
 """Estimators that a folder may hold."""
 ROWS = 256
@@ -66,7 +67,11 @@ def restore_model(
     spec = Spec.parse(config["spec"], tuple(preprocessor.scalings))
     with torch.random.fork_rng(devices=[]):
         model = build(settings, preprocessor.scalings, spec, config["stride_"], config["n_outputs"])
-    model.load_state_dict(part_of(tensors, "model."))
+    own = part_of(tensors, "model.")
+    beside = part_of(own, "experts.")
+    if beside:
+        model.experts = Experts.restored(model.network.names, beside)
+    model.load_state_dict(own)
     return model.eval()
 
 
