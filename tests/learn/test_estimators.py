@@ -379,6 +379,6 @@ def test_a_broken_model_is_refused(harm: str, tmp_path) -> None:
     elif harm == "config":
         config.write_text("{")
     else:
-        config.write_text(config.read_text().replace('"format": 2', '"format": 99'))
+        config.write_text(config.read_text().replace('"format": 1', '"format": 99'))
     with pytest.raises(InputError, match="however"):
         load(folder)

@@ -23,7 +23,7 @@ from intermodal.learn.preprocess import Preprocessor
 from intermodal.learn.threads import one_thread
 from intermodal.spec import Spec
 
-FORMAT = 2
+FORMAT = 1
 KINDS = ("FusionClassifier", "FusionRegressor")
 """Estimators that a folder may hold."""
 ROWS = 256
