@@ -64,7 +64,7 @@ def test_every_kind_is_heard_where_it_helps() -> None:
     X = data(400)
     found = consulted(X, steps(X))
     assert found.shares["trees"] > 0.3 and found.experts.trees is not None
-    assert set(consulted(X, classes(X)).shares) == {"kernel", "line", "trees"}
+    assert set(consulted(X, classes(X)).shares) == {"kernel", "line:a", "line:b", "line:c", "trees"}
 
 
 def test_trees_are_left_away_where_they_add_nothing() -> None:

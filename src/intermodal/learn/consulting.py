@@ -25,7 +25,7 @@ from intermodal.learn.stacking import loss_of, sharpen, weigh
 from intermodal.learn.straight import inner_folds
 from intermodal.learn.trees import Trees
 
-SEARCHED = 600
+SEARCHED = 800
 """Rows on which the kernel is searched for."""
 EXACT = 4096
 """Rows up to which the kernel machine compares with all of them; with more, with some."""
@@ -33,7 +33,7 @@ MARKS = 1024
 CUTS = 3
 """Ways to cut the rows into folds, on which the kernel is searched for."""
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Inverse penalties of the logistic line, the strongest penalty first."""
+"""Inverse penalties of the logistic lines, the strongest penalty first."""
 BRANCHING = 100
 """Columns, at most, that trees are grown on: those that alone say most."""
 ROWS = 256
@@ -95,10 +95,12 @@ def consult(
     machine = _machine(rows, columns, lambda some, seed: cut(counts[some], seed), seed, over)
     sharp = 1.0 if rows.labels is None else sharpen(machine.unseen, rows.labels, rows.weight)[0]
     said = {"kernel": sharp * machine.unseen}
-    line = trees = None
-    if rows.labels is not None and not over():
-        line = _line(rows, columns)
-        said["line"] = line.unseen
+    lines: dict[str, _Line] = {}
+    for name, at in zip(columns.names, columns.places(), strict=True):
+        if rows.labels is not None and not over():
+            lines[name] = _line(rows, at)
+            said[f"line:{name}"] = lines[name].unseen
+    trees = None
     if not over():
         trees, answers = _trees(rows, said, seed, over)
         if trees is not None:
@@ -106,7 +108,7 @@ def consult(
     even = [1 / len(said)] * len(said)
     found = weigh(list(said.values()), rows.labels, rows.wanted, rows.weight, first=even)
     shares = dict(zip(said, found.tolist(), strict=True))
-    experts = _joined(columns, machine, sharp * shares["kernel"], line, trees, shares)
+    experts = _joined(columns, machine, sharp * shares["kernel"], lines, trees, shares)
     unseen = np.zeros((len(weight), wanted.shape[1]))
     unseen[counts] = np.tensordot(found, np.stack(list(said.values())), 1)
     others = np.flatnonzero(weight <= 0)
@@ -179,18 +181,17 @@ def _machine(
 
 @dataclass(frozen=True)
 class _Line:
-    """Logits that are straight lines in the columns."""
+    """Logits that are straight lines in the columns of one modality."""
 
     coef: np.ndarray
     intercept: np.ndarray
     unseen: np.ndarray
 
 
-def _line(rows: _Rows, columns: Columns) -> _Line:
-    """Logistic regression on all columns, each modality with the same say however many columns it has."""
-    sizes = columns.sizes.tolist()
-    say = np.concatenate([np.full(size, (len(sizes) * max(1, size)) ** -0.5) for size in sizes])
-    scaled, back = rows.columns * say, None
+def _line(rows: _Rows, at: slice) -> _Line:
+    """Logistic regression on one modality: with the others' it makes a late fusion whose weights are learned."""
+    say, back = (at.stop - at.start) ** -0.5, None
+    scaled = rows.columns[:, at] * say
     if scaled.shape[1] > len(scaled):  # as many directions as rows say the same
         left, size, back = scipy.linalg.svd(scaled, full_matrices=False, check_finite=False)
         scaled = left * size
@@ -207,7 +208,7 @@ def _line(rows: _Rows, columns: Columns) -> _Line:
     _, strength, said = min(tried, key=lambda one: one[0])
     coef, intercept = _logistic(scaled, rows, np.arange(len(scaled)), strength)
     coef = coef if back is None else back.T @ coef
-    return _Line(coef * say[:, None], intercept, said)
+    return _Line(coef * say, intercept, said)
 
 
 def _logistic(scaled: np.ndarray, rows: _Rows, at: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
@@ -288,17 +289,18 @@ def _joined(
     columns: Columns,
     machine: Machine,
     heard: float,
-    line: _Line | None,
+    lines: Mapping[str, _Line],
     trees: Trees | None,
     shares: Mapping[str, float],
 ) -> Experts:
     """All experts as one module, each times what it counts."""
     coef = heard * np.vstack([machine.coef[m] for m in columns.names])
     intercept = heard * machine.constant
-    if line is not None:
-        coef, intercept = coef + shares["line"] * line.coef, intercept + shares["line"] * line.intercept
     places = dict(zip(columns.names, columns.places(), strict=True))
+    for name, line in lines.items():
+        coef[places[name]] += shares[f"line:{name}"] * line.coef
+        intercept = intercept + shares[f"line:{name}"] * line.intercept
     bells = Bells.of(machine, places, heard) if heard > 0 else None
     share = torch.tensor(shares.get("trees", 0.0))
-    lines = torch.from_numpy(coef).float(), torch.from_numpy(intercept).float()
-    return Experts(columns, lines[0], lines[1], bells, trees if float(share) > 0 else None, share)
+    linear = torch.from_numpy(coef).float(), torch.from_numpy(intercept).float()
+    return Experts(columns, linear[0], linear[1], bells, trees if float(share) > 0 else None, share)

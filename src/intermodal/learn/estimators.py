@@ -394,8 +394,8 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         seed: the same seed gives the same model.
         callback: called after each epoch with a line of the history.
         class_weight: None, `balanced`, or a mapping class -> weight.
-        experts: let a straight line, a kernel machine and boosted trees stand beside the network; each counts by what
-            it said of rows that it had not seen. Without them the answer is the network's alone.
+        experts: let a line for each modality, a kernel machine and boosted trees stand beside the network; each counts
+            by what it said of rows that it had not seen. Without them the answer is the network's alone.
         budget_s: seconds that a fit may take, about: experts that are not fitted by half of it are left away, and no
             epoch begins after it. None for as long as it takes; with it, the same seed may give another model.
 

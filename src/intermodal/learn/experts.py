@@ -1,7 +1,7 @@
 """What stands beside the network: models that learn quickly and in other ways, as one torch module.
 
-A straight line through the columns of all modalities, a kernel machine that weighs modalities, and boosted trees. Each
-was fitted in closed form or by scikit-learn; here they are tensors, which answer, save and load without it.
+A line through the columns of each modality, a kernel machine that weighs modalities, and boosted trees. Each was fitted
+in closed form or by scikit-learn; here they are tensors, which answer, save and load without it.
 
 Shapes: B batch, P columns of all modalities, A rows to compare with, O outputs.
 """
@@ -83,7 +83,7 @@ class Bells(nn.Module):
 
 
 class Experts(nn.Module):
-    """A straight line, bells and trees over the columns of all modalities; their weighted sum.
+    """Lines, bells and trees over the columns of all modalities; their weighted sum.
 
     The answers of trees carry no gradient to the samples.
 
