@@ -41,14 +41,14 @@ def test_every_option_reaches_the_comparison(typed, films, monkeypatch):
     said = typed(
         "compare", films, "--target", "rating", "--fusion", "self", "--baseline", "late", "--baseline", "svm",
         "--folds", 3, "--repeats", 2, "--seed", 7, "--nan", "impute", "--device", "cpu", "--epochs", 5, "--members", 2,
-        "--task", "classification", "--scoring", "log loss", "--protocol", "cv",
+        "--task", "classification", "--scoring", "log loss", "--protocol", "cv", "--no-experts", "--budget", 9,
     )  # fmt: skip
     assert said.code == 0, said.err
     del got["progress"]
     assert got == {
         "fusions": ("self",), "baselines": ("late", "svm"), "n_splits": 3, "n_repeats": 2, "seed": 7, "nan": "impute",
         "device": "cpu", "max_epochs": 5, "n_members": 2, "task": "classification", "scoring": "log loss",
-        "protocol": "cv",
+        "protocol": "cv", "experts": False, "budget_s": 9.0,
     }  # fmt: skip
 
 

@@ -124,6 +124,15 @@ def test_the_bar_is_for_a_terminal_and_results_stay_clean(started, films, tmp_pa
     assert b"fitting" in shown
 
 
+def test_the_network_may_answer_alone_and_in_a_given_time(typed, films):
+    typed("fit", films, "--target", "rating", *SHORT, "-o", "both")
+    typed("fit", films, "--target", "rating", *SHORT, "--no-experts", "-o", "alone")
+    said = typed("fit", films, "--target", "rating", "--members", 1, "--budget", 0.000001, "-o", "hurried", "--json")
+    assert load("both").model_.experts is not None and load("alone").model_.experts is None
+    assert load("hurried").model_.experts is None and said.json["epochs"] == 1
+    assert typed("fit", films, "--target", "rating", "--budget", 0, "-o", "never").code == 2
+
+
 @pytest.mark.parametrize("words", [("--validation", "1.5"), ("--epochs", "0"), ("--members", "-1"), ("--seed", "x")])
 def test_options_out_of_range_are_refused(typed, films, words):
     assert typed("fit", films, "--target", "rating", *words, "-o", "out").code == 2

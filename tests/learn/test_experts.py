@@ -257,6 +257,32 @@ def test_what_the_network_said_of_held_rows_is_what_it_says_of_rows_unseen() -> 
     assert np.allclose(said, (added + begun.ready.start[begun.ready.held, 0]).detach().numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("task", ["numbers", "classes"])
+@pytest.mark.parametrize("experts", [True, False])
+def test_the_validation_score_is_that_of_rows_unseen(task: str, experts: bool) -> None:
+    """Labels of chance: who has learned from the rows scores better than chance."""
+    X, rng = data(240), np.random.default_rng(2)
+    if task == "classes":
+        model: Any = FusionClassifier(**QUICK, experts=experts).fit(X, rng.integers(0, 2, 240))
+        assert model.validation_score_ < 0.7
+    else:
+        model = FusionRegressor(**QUICK, experts=experts).fit(X, rng.normal(size=240))
+        assert model.validation_score_ < 0.15
+
+
+def test_rows_that_the_user_keeps_for_judging_teach_nobody() -> None:
+    X = data(200)
+    y = classes(X)
+    split = np.where(np.arange(200) < 150, "train", "valid")
+    model = FusionClassifier(**QUICK).fit(Samples(X, y=y, split=split))
+    assert model.validation_score_ == pytest.approx(model.score({n: v[150:] for n, v in X.items()}, y[150:]))
+    other = y.copy()
+    other[150:] = y[150:][::-1]
+    again = FusionClassifier(**QUICK | {"max_epochs": 1}).fit(Samples(X, y=other, split=split)).model_.experts
+    first = FusionClassifier(**QUICK | {"max_epochs": 1}).fit(Samples(X, y=y, split=split)).model_.experts
+    assert all(torch.equal(v, again.state_dict()[n]) for n, v in first.state_dict().items())
+
+
 # --- time -----------------------------------------------------------------------------------------
 
 

@@ -12,9 +12,11 @@ from intermodal.cli import console, outputs
 from intermodal.cli.describing import announce
 from intermodal.cli.loading import read_labelled
 from intermodal.cli.options import (
+    Budget,
     Data,
     Device,
     Epochs,
+    Experts,
     GroupName,
     Json,
     Members,
@@ -62,6 +64,8 @@ def compare(
     ] = None,
     epochs: Epochs = None,
     members: Members = None,
+    experts: Experts = True,
+    budget: Budget = None,
     seed: Seed = 0,
     device: Device = "auto",
     nan: NanChoice = Nan.ERROR,
@@ -95,7 +99,7 @@ def compare(
     to_device(device)
     fusions = tuple(fusion or ("none", "self", "cross"))
     announce(fusions, samples.names)
-    options = {"max_epochs": epochs, "n_members": members}
+    options = {"max_epochs": epochs, "n_members": members, "experts": experts, "budget_s": budget}
     with console.progress("comparing") as advance:
         result = run(
             samples,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 N_COMPARED = 500
 N_EXPLAINED = 100
 N_DRAWS = 300
-SHORT: dict[str, Any] = {"d_model": 32, "n_members": 2, "lr": 4e-3}
-"""A small network that learns fast: the demo shall end within a minute, not set a record."""
+SHORT: dict[str, Any] = {"d_model": 32, "n_members": 2, "lr": 4e-3, "experts": False}
+"""A small network that learns fast, alone: the demo is about attention, and shall end within a minute."""
 COMPARE_EPOCHS, FIT_EPOCHS = 8, 12
 _FUSIONS = ("none", "self", "cross")
 _COLUMNS = 4
@@ -138,8 +138,9 @@ class _Tour:
             )
         self.found["compared"] = self.result.to_dict()
         words = (
-            f"{N_COMPARED} of the {len(train)} training rows, 3 folds, {COMPARE_EPOCHS} epochs, a small network: a "
-            "short run that shows how it is done, and no benchmark. The test rows stay unseen."
+            f"{N_COMPARED} of the {len(train)} training rows, 3 folds, {COMPARE_EPOCHS} epochs, a small network "
+            "with no experts beside it: a short run that shows how it is done, and no benchmark. The test rows stay "
+            "unseen."
         )
         kept = self.result.to_report()["blocks"]
         left_out = ("What was compared", f"{self.result.setting.score.name}, 95 % intervals")

@@ -31,13 +31,14 @@ def evaluate(
     \b
     $ intermodal evaluate intermodal-demo/model intermodal-demo/digits6.parquet
     ── Scores
-    score               model      95 % interval  majority
-    ─────────────────  ──────  ─────────────────  ────────
-    accuracy           99.2 %  98.2 % to 100.0 %    10.0 %
-    balanced accuracy  99.2 %  98.3 % to 100.0 %    10.0 %
-    macro F1            0.992     0.983 to 1.000     0.018
-    log loss            0.065     0.004 to 0.178     2.303
-    Accuracy is +89.2 points against the majority (95 % interval +86.2 to +92.2).
+    score               model     95 % interval  majority
+    ─────────────────  ──────  ────────────────  ────────
+    accuracy           98.8 %  97.5 % to 99.8 %    10.0 %
+    balanced accuracy  98.8 %  97.6 % to 99.8 %    10.0 %
+    macro F1            0.987    0.976 to 0.997     0.018
+    log loss            0.067    0.014 to 0.140     2.303
+    calibration error   0.007    0.003 to 0.018     0.000
+    Accuracy is +88.8 points against the majority (95 % interval +85.5 to +91.8).
     """
     from intermodal.cli import scoring
     from intermodal.learn.saving import load

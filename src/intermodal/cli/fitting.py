@@ -13,9 +13,11 @@ from intermodal.cli.describing import announce, in_words
 from intermodal.cli.learning import Rows, learning_rows
 from intermodal.cli.loading import read_labelled
 from intermodal.cli.options import (
+    Budget,
     Data,
     Device,
     Epochs,
+    Experts,
     Force,
     GroupName,
     Json,
@@ -40,6 +42,8 @@ def fit(
     task: TaskChoice = None,
     epochs: Epochs = None,
     members: Members = None,
+    experts: Experts = True,
+    budget: Budget = None,
     validation: Annotated[
         float, typer.Option("--validation", min=0, max=0.9, help="Share held out to stop by, where the split has none.")
     ] = 0.15,
@@ -68,7 +72,7 @@ def fit(
     kind = task_of(samples, None if task is None else task.value)
     announce([fusion], samples.names)
     rows = learning_rows(samples, kind, share=validation, seed=seed)
-    options = {"max_epochs": epochs, "n_members": members}
+    options = {"max_epochs": epochs, "n_members": members, "experts": experts, "budget_s": budget}
     model = fit_model(
         rows,
         kind,
@@ -137,8 +141,8 @@ def summary(model: Any, rows: Rows, task: str) -> dict[str, Any]:
         "n_parameters": model.n_parameters_,
         "findings": model.findings_,
         "validation": None
-        if not rows.n_stop
-        else {"score": "accuracy" if task == "classification" else "R2", "value": model.score(rows.stopping)},
+        if model.validation_score_ is None
+        else {"score": "accuracy" if task == "classification" else "R2", "value": model.validation_score_},
     }
 
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from intermodal.data.samples import Samples
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples to fit on, marked "train" and "valid", and what became of the rest.
+    """Samples to fit on, and what becomes of their rows.
 
     Args:
         samples: without the test rows.
@@ -27,14 +25,9 @@ class Rows:
     n_stop: int
     n_test: int
 
-    @property
-    def stopping(self) -> Samples:
-        """The rows that tell when to stop."""
-        return self.samples[self.samples.split == "valid"]
-
 
 def learning_rows(samples: Samples, task: str, *, share: float, seed: int) -> Rows:
-    """Leave out test rows; where the data name no validation rows, hold some out as the estimator itself would.
+    """Leave out test rows, and count those that the estimator will learn from and those that it will stop by.
 
     Args:
         samples: with a target.
@@ -70,22 +63,4 @@ def learning_rows(samples: Samples, task: str, *, share: float, seed: int) -> Ro
     assert samples.y is not None
     labels = np.unique(samples.y, return_inverse=True)[1] if task == "classification" else None
     learn, stop = hold_out(len(samples), share=share, seed=seed, labels=labels, groups=samples.groups)
-    return Rows(_marked(samples, stop), len(learn), len(stop), n_test)
-
-
-def _marked(samples: Samples, stop: np.ndarray) -> Samples:
-    import numpy as np
-
-    from intermodal.data.samples import Samples
-
-    split = np.full(len(samples), "train")
-    split[stop] = "valid"
-    return Samples(
-        {name: samples.modality(name) for name in samples.names},
-        y=samples.y,
-        groups=samples.groups,
-        split=split,
-        ids=samples.ids,
-        target=samples.target,
-        nan="impute",
-    )
+    return Rows(samples, len(learn), len(stop), n_test)

@@ -46,6 +46,13 @@ Epochs = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Most passes over the training rows (default: 200).")
 ]
 Members = Annotated[int | None, typer.Option("--members", min=1, help="Networks in the ensemble (default: 4).")]
+Experts = Annotated[
+    bool,
+    typer.Option("--experts/--no-experts", help="Let a line, a kernel machine and trees stand beside the network."),
+]
+Budget = Annotated[
+    float | None, typer.Option("--budget", metavar="SECONDS", help="About how long one fit may take (default: no end).")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help='"auto", "cpu", "cuda" ...')]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

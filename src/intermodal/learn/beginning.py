@@ -79,21 +79,24 @@ class Ready:
         loss: Loss,
         seed: int,
         device: torch.device,
+        teaches: np.ndarray | None = None,
         experts: bool = True,
         over: Callable[[], bool] = lambda: False,
     ) -> Ready:
         """Scale the samples, fit the line and the experts; nothing is drawn but by the seed.
 
-        Without `experts` nobody stands beside the network; once time is `over`, no further one is fitted.
+        The line and the experts learn from rows by `teaches`, and by `weight` where that is None. Without `experts`
+        nobody stands beside the network; once time is `over`, no further one is fitted.
         """
         preprocessor = Preprocessor.fit(samples[learn], weight[learn])
         scaled = preprocessor.apply(samples)
-        line = fit_straight(scaled, target, weight, labels=labels, groups=groups, seed=seed)
+        teaches = weight if teaches is None else teaches
+        line = fit_straight(scaled, target, teaches, labels=labels, groups=groups, seed=seed)
         numbers = torch.empty(0, device=device)
         kind = torch.int64 if target.dtype.kind in "iu" else torch.float32
         feed = Feed(scaled, device=device)
         known: dict[str, Any] = {"labels": labels, "groups": groups, "seed": seed}
-        consulted = consult(feed, target, weight, **known, over=over) if experts and not over() else None
+        consulted = consult(feed, target, teaches, **known, over=over) if experts and not over() else None
         return cls(
             preprocessor,
             strides(samples),
@@ -141,6 +144,8 @@ class Begun:
     Attributes:
         model: what is trained.
         history: one dict an epoch, once it has run.
+        answers: (held rows, O) what the whole model said of the rows held out before it had seen them, once it is
+            settled; None where there are none.
     """
 
     model: FusionModel
@@ -149,6 +154,7 @@ class Begun:
     plan: Plan
     callback: Callable[[dict[str, Any]], None] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    answers: np.ndarray | None = None
 
     @property
     def aside(self) -> bool:
@@ -170,17 +176,19 @@ class Begun:
 
     def settle(self) -> None:
         """Give the network and the experts their shares, by what both said of the rows held out."""
-        ready, consulted = self.ready, self.ready.consulted
+        ready, consulted, rows = self.ready, self.ready.consulted, self.ready.held
+        own = self._said(rows) if len(rows) else None
+        self.answers = own
         if consulted is None:
             return
-        rows = ready.held
         shares = np.array([0.5, 0.5])  # nothing tells who is better
-        if len(rows):
+        if own is not None:
             labels = None if ready.labels is None else ready.labels[rows]
             wanted = np.empty(0) if labels is not None else ready.target[rows].double().cpu().numpy()
-            said = [self._said(rows), consulted.unseen[rows]]
             weight = ready.weight[rows].double().cpu().numpy()
-            shares = weigh(said, labels, wanted, weight, first=(0.0, 1.0), held=HESITATION)
+            others = consulted.unseen[rows]
+            shares = weigh([own, others], labels, wanted, weight, first=(0.0, 1.0), held=HESITATION)
+            self.answers = shares[0] * own + shares[1] * others
         self.model.experts = consulted.experts
         self.model.shares.copy_(as_tensor(shares, self.model.shares))
 

@@ -112,8 +112,7 @@ class _FusionEstimator(BaseEstimator):
         ready = begun.ready
         with torch.random.fork_rng(devices=[]), one_thread(ready.target.device):
             begun.run()
-            begun.settle()
-            self.history_ = begun.history
+            self._settle(begun)
             self.findings_ = self._findings(begun.model, ready.feed, ready.learn, self._sure(begun))
         self.model_ = begun.model
 
@@ -140,6 +139,9 @@ class _FusionEstimator(BaseEstimator):
         target, labels, n_outputs, loss = self._encode_target(y)
         weight = self._balanced(weight, labels)
         learn, held = self._hold_out(samples, labels, groups, weight)
+        teaches = weight.copy()
+        if samples.split is not None:
+            teaches[samples.split == "valid"] = 0.0  # rows that the user keeps for judging teach nobody
         for name in ("model_", "findings_"):
             if hasattr(self, name):
                 delattr(self, name)
@@ -157,6 +159,7 @@ class _FusionEstimator(BaseEstimator):
                     loss=loss,
                     seed=self.seed,
                     device=device,
+                    teaches=teaches,
                     experts=self.experts,
                     over=left.half_gone,
                 )
@@ -173,10 +176,21 @@ class _FusionEstimator(BaseEstimator):
 
     def _end(self, begun: Begun) -> None:
         """Take over what was trained; nobody looks at its attention."""
-        begun.settle()
-        self.history_ = begun.history
+        self._settle(begun)
         self._sure(begun)
         self.model_ = begun.model
+
+    def _settle(self, begun: Begun) -> None:
+        begun.settle()
+        self.history_ = begun.history
+        held = begun.ready.held
+        self.validation_score_ = None
+        if begun.answers is not None:
+            self.validation_score_ = self._judged(begun.ready.target[held].cpu().numpy(), begun.answers)
+
+    def _judged(self, target: np.ndarray, said: np.ndarray) -> float | None:
+        """The score of logits or numbers, in the units of the loss."""
+        raise NotImplementedError
 
     def _sure(self, begun: Begun) -> list[Any]:
         """What the structure alone makes sure of; all of it is warned of, but one key, of which the network warns."""
@@ -404,6 +418,9 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         spec_: the spec with wildcards expanded.
         names_: the modalities.
         history_: one dict an epoch.
+        validation_score_: accuracy (R2 of a regressor) on the rows held out, by what was said of them before anybody
+            had learned from them; None where there are none. `score` on these rows would flatter: in the end the
+            experts learn from them too, unless the samples' own split says "valid".
         findings_: what is odd about the fusion and its attention, seen on some of the training rows: dicts with `id`,
             `severity`, `text` and `remedy`.
         network_: the fitted `FusionNetwork`.
@@ -451,6 +468,9 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
                 "(one class)"
             )
         return labels, labels, len(self.classes_), losses.cross_entropy
+
+    def _judged(self, target: np.ndarray, said: np.ndarray) -> float | None:
+        return float(accuracy_score(target, said.argmax(1)))
 
     def to_prediction(self, outputs: torch.Tensor) -> np.ndarray:
         """Turn outputs (N, n_members, K) into probabilities (N, K)."""
@@ -509,6 +529,9 @@ class FusionRegressor(RegressorMixin, _FusionEstimator):
         self.y_mean_, spread = y.mean(0), y.std(0)
         self.y_scale_ = np.where(spread > 0, spread, 1.0)
         return (y - self.y_mean_) / self.y_scale_, None, y.shape[1], losses.squared_error
+
+    def _judged(self, target: np.ndarray, said: np.ndarray) -> float | None:
+        return float(r2_score(target, said)) if len(target) > 1 else None
 
     def to_prediction(self, outputs: torch.Tensor) -> np.ndarray:
         """Turn outputs (N, n_members, O) into predictions, (N,) or (N, O)."""
