@@ -2,6 +2,7 @@
 
 from fault import Fault
 from faults_captions import FAULTS_CAPTIONS
+from faults_experts import FAULTS_EXPERTS
 from faults_faith import FAULTS_FAITH
 from faults_find import FAULTS_FIND
 from faults_graphs import FAULTS_GRAPHS
@@ -44,4 +45,5 @@ FAULTS: list[Fault] = [
     *FAULTS_ROWS,
     *FAULTS_SPEED,
     *FAULTS_MANY,
+    *FAULTS_EXPERTS,
 ]
