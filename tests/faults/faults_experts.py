@@ -46,7 +46,7 @@ FAULTS_EXPERTS: list[Fault] = [
         _STACKING,
         ("sureness has no bound", "return float(own + any_class) / (total + 1)", "return float(own) / total"),
         ("the slope forgets the weight", "weight[:, None] * (own +", "(own +"),
-        ("the wish to stay does not hold", "pull * float(((shares - begin) ** 2).sum())", "0.0"),
+        ("the wish to stay does not hold", "pull = held / float(weight.sum())", "pull = 0.0"),
         ("the wish grows with the rows", "pull = held / float(weight.sum())", "pull = held"),
     ),
     *_group(

@@ -124,6 +124,13 @@ def test_the_search_leaves_noise_alone_and_finds_what_only_two_modalities_tell_t
     assert size["b"] > 10 * max(size["a"], size["c"])
 
 
+def test_a_move_that_gains_less_than_is_asked_for_is_not_made() -> None:
+    columns, wanted = data()
+    search = Search(columns, wanted, np.ones(60), [parts_of(60)], squared(wanted))
+    search._gain = 10.0
+    assert search.best() in search._starts()
+
+
 def test_a_search_whose_time_is_out_returns_a_start() -> None:
     columns, wanted = data()
     found = searched(columns, wanted, over=lambda: True)
