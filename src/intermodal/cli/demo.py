@@ -228,7 +228,7 @@ class _Tour:
 
     def _next(self) -> list[str]:
         data, model, mine = str(self.files.data), str(self.files.model), str(self.files.folder / "mine")
-        short = ["--epochs", "10", "--members", "2"]
+        short = ["--epochs", "10", "--members", "2", "--no-experts"]
         commands = [
             ["inspect", data],
             ["compare", data, "--fusion", "none", "--fusion", "self", "--folds", "3", *short],
