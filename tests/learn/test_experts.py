@@ -164,6 +164,18 @@ def test_experts_answer_alike_alone_in_single_precision_and_copied() -> None:
     assert torch.allclose(whole.double(), double, atol=1e-3)
 
 
+def test_trees_count_what_they_were_given() -> None:
+    X = data(400)
+    found, feed = consulted(X, steps(X)), feed_of(X)
+    x, present = feed.batch(np.arange(400))
+    others = copy.deepcopy(found.experts)
+    others.trees = None
+    part = found.experts(x, present) - others(x, present)
+    own = found.experts.trees(found.experts.columns(x, present))
+    assert 0.1 < found.shares["trees"] < 0.9
+    assert torch.allclose(part, found.shares["trees"] * own, atol=1e-4)
+
+
 def test_a_modality_that_is_not_there_is_as_one_that_is_hidden() -> None:
     X = data()
     found = consulted(X, steps(X)).experts
