@@ -303,6 +303,9 @@ def test_a_classifier_is_compared_with_its_most_common_class() -> None:
     other = np.where(said == "up", "down", "up")
     assert "predicts-nothing" in {f.id for f in diagnose(model, X, y=other)}
     assert "predicts-nothing" not in {f.id for f in diagnose(model, X, y=said)}
+    same = {name: values[said == "up"] for name, values in X.items()}  # nothing can beat a constant here
+    many = {name: np.repeat(values, 4, axis=0) for name, values in same.items()}
+    assert "predicts-nothing" not in {f.id for f in diagnose(model, many, y=np.full(len(many["a"]), "up"))}
 
 
 @pytest.mark.parametrize("fusion", ["self", "cross", "none", "a -> [*]"])

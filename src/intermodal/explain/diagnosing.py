@@ -263,7 +263,7 @@ def _cut(module: Any, feed: Any, rows: np.ndarray, seen: Observed) -> Iterator[F
 def _predicts_nothing(model: Any, X: Any, y: Any) -> Iterator[Finding]:
     """A model that is no better than always answering the same."""
     y = np.asarray(y)
-    if len(y) < ENOUGH or (y.dtype.kind == "f" and not np.isfinite(y).all()):
+    if len(y) < ENOUGH or (y.dtype.kind == "f" and not np.isfinite(y).all()) or len(np.unique(y)) < 2:
         return
     score = float(model.score(X, y))
     if hasattr(model, "predict_proba"):
