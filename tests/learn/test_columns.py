@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.learn.columns import LIMIT, Columns, columns_of
+from intermodal.learn.columns import LIMIT, Columns, columns_of, made
+from intermodal.learn.shapes import Shapes
 
 
 def by_hand(tokens: np.ndarray) -> np.ndarray:
@@ -52,15 +53,14 @@ def test_a_nan_in_a_kept_place_stays_visible() -> None:
 def columns() -> Columns:
     a = torch.tensor([[1.0, 7.0], [3.0, 7.0], [99.0, 0.0]])
     b = torch.tensor([[2.0], [4.0], [6.0]])
-    return Columns.fit(
-        {"a": (a, torch.tensor([True, True, False])), "b": (b, torch.ones(3).bool())}, torch.tensor([1.0, 1.0, 0.0])
-    )
+    there = {"a": torch.tensor([True, True, False]), "b": torch.ones(3).bool()}
+    return Columns.fit({"a": [a], "b": [b]}, there, torch.tensor([1.0, 1.0, 0.0]))
 
 
 def test_columns_are_scaled_by_rows_that_count_and_have_the_modality() -> None:
     found = columns()
     assert found.mean.tolist() == [2.0, 7.0, 3.0] and found.scale.tolist() == [1.0, np.inf, 1.0]
-    assert found.places() == [slice(0, 2), slice(2, 3)]
+    assert found.places() == {"a": slice(0, 2), "b": slice(2, 3)}
 
 
 def test_a_constant_column_says_nothing_and_a_wild_cell_is_cut() -> None:
@@ -78,5 +78,36 @@ def test_a_modality_that_is_missing_stands_at_the_mean_however_it_is_missing() -
 def test_scaling_what_was_made_before_is_the_same() -> None:
     x = {"a": torch.randn(4, 2), "b": torch.randn(4, 1)}
     there = torch.tensor([True, False, True, True])
-    made = {"a": (x["a"], there), "b": (x["b"], torch.ones(4).bool())}
-    assert torch.equal(columns().scaled(made), columns()(x, {"a": there}))
+    blocks = {name: [values] for name, values in x.items()}
+    assert torch.equal(columns().scaled(blocks, {"a": there, "b": None}), columns()(x, {"a": there}))
+
+
+def with_shapes() -> tuple[Columns, dict[str, torch.Tensor]]:
+    """A vector, and a sequence that is called like the shapes of another."""
+    rng = torch.Generator().manual_seed(0)
+    x = {"s": torch.randn(6, 9, 2, generator=rng), "s (shapes)": torch.randn(6, 3, generator=rng)}
+    shapes = Shapes.fit(x["s"], None, seed=0)
+    blocks = {"s": made(x["s"], None, shapes), "s (shapes)": made(x["s (shapes)"], None, None)}
+    there = dict.fromkeys(x, torch.ones(6).bool())
+    return Columns.fit(blocks, there, torch.ones(6), {"0": shapes}), x
+
+
+def test_shapes_are_a_block_of_their_own() -> None:
+    found, x = with_shapes()
+    places = found.places()
+    assert list(places) == ["s", "s (shapes)'", "s (shapes)"]
+    assert [at.stop - at.start for at in places.values()] == found.sizes.tolist() == [7 * 2 + 1, 1152, 3]
+    rows = found(x)
+    assert rows.shape == (6, 15 + 1152 + 3) and rows.mean(0).abs().max() < 1e-5
+
+
+def test_both_blocks_of_a_modality_that_is_missing_stand_at_the_mean() -> None:
+    found, x = with_shapes()
+    hidden = found(x, {"s": torch.zeros(6, 9).bool()})
+    absent = found({"s (shapes)": x["s (shapes)"]})
+    assert not hidden[:, :-3].any() and torch.equal(hidden, absent) and torch.equal(hidden[:, -3:], found(x)[:, -3:])
+
+
+def test_columns_come_back_as_they_were() -> None:
+    found, x = with_shapes()
+    assert torch.equal(Columns.restored(found.names, found.state_dict())(x), found(x))

@@ -5,11 +5,12 @@ Shapes: B batch, T tokens, D width of a modality, F columns of a modality, P col
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from intermodal.learn.shapes import Shapes
 from intermodal.nn.blank import blank
 from intermodal.nn.fused import or_all
 
@@ -67,13 +68,19 @@ def _in_part(share: Tensor, n: Tensor) -> Tensor:
 class Columns(nn.Module):
     """The columns of all modalities side by side, each to mean 0 and standard deviation 1 over the training rows.
 
-    A modality that a sample lacks stands at the mean of the training rows that have it: 0.
+    They come in blocks: each modality is one, and a sequence with shapes has another behind it. A modality that a
+    sample lacks stands at the mean of the training rows that have it: 0.
+
+    Args:
+        names: of the modalities.
+        sizes, mean, scale: see below.
+        shapes: by the number of their modality.
 
     Shape:
         x: name -> (B, D) or (B, T, D), as the network takes it -> (B, P).
 
     Attributes:
-        sizes: (M,) columns of each modality.
+        sizes: columns of each block.
         mean, scale: (P,); the scale of a constant column is infinite.
     """
 
@@ -81,62 +88,115 @@ class Columns(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, names: tuple[str, ...], sizes: Tensor, mean: Tensor, scale: Tensor) -> None:
+    def __init__(
+        self, names: tuple[str, ...], sizes: Tensor, mean: Tensor, scale: Tensor, shapes: Mapping[str, Shapes]
+    ) -> None:
         super().__init__()
         self.names = names
+        self.shapes = nn.ModuleDict(dict(shapes))
         for name, value in {"sizes": sizes, "mean": mean, "scale": scale}.items():
             self.register_buffer(name, value)
 
     @classmethod
-    def fit(cls, parts: Mapping[str, tuple[Tensor, Tensor]], weight: Tensor) -> Columns:
+    def restored(cls, names: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Columns:
+        """Put together what `state_dict` took apart."""
+        own = {k: v for k, v in tensors.items() if "." not in k}
+        parts = sorted({k.split(".")[1] for k in tensors if "." in k})
+        shapes = {
+            i: Shapes(**{k.rsplit(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"shapes.{i}.")})
+            for i in parts
+        }
+        return cls(names, **own, shapes=shapes)
+
+    @classmethod
+    def fit(
+        cls,
+        blocks: Mapping[str, Sequence[Tensor]],
+        there: Mapping[str, Tensor],
+        weight: Tensor,
+        shapes: Mapping[str, Shapes] | None = None,
+    ) -> Columns:
         """Measure mean and spread.
 
         Args:
-            parts: name -> columns (N, F) of the rows, and which rows have the modality (N,) bool.
+            blocks: name -> the columns (N, F) of each of its blocks.
+            there: name -> (N,) bool, which rows have the modality.
             weight: (N,) of each row.
+            shapes: by the number of their modality; none by default.
 
         Example:
-            >>> all_there = torch.ones(2).bool()
-            >>> columns = Columns.fit({"a": (torch.tensor([[1.0], [3.0]]), all_there)}, torch.ones(2))
+            >>> a = torch.tensor([[1.0], [3.0]])
+            >>> columns = Columns.fit({"a": [a]}, {"a": torch.ones(2).bool()}, torch.ones(2))
             >>> columns({"a": torch.tensor([[4.0]])}).tolist()
             [[2.0]]
         """
-        means, scales = [], []
-        for values, there in parts.values():
-            share = (weight * there).to(values.dtype)
-            total = share.sum().clamp(min=1e-12)
-            mean = share @ values / total
-            scale = (share @ (values - mean).square() / total).sqrt()
-            means.append(mean)
-            scales.append(torch.where(scale > 1e-6, scale, torch.inf))
-        sizes = torch.tensor([values.shape[1] for values, _ in parts.values()])
-        return cls(tuple(parts), sizes, torch.cat(means), torch.cat(scales))
+        sizes, means, scales = [], [], []
+        for name, own in blocks.items():
+            for values in own:
+                share = (weight * there[name]).to(values.dtype)
+                total = share.sum().clamp(min=1e-12)
+                mean = share @ values / total
+                scale = (share @ (values - mean).square() / total).sqrt()
+                sizes.append(values.shape[1])
+                means.append(mean)
+                scales.append(torch.where(scale > 1e-6, scale, torch.inf))
+        return cls(tuple(blocks), torch.tensor(sizes), torch.cat(means), torch.cat(scales), shapes or {})
 
     def forward(self, x: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """Make and scale the columns."""
         present = present or {}
         some = next(iter(x.values()))
+        blocks, there = {}, {}
+        for i, name in enumerate(self.names):
+            if name in x:
+                kept = present.get(name)
+                blocks[name] = made(x[name], kept, self._shapes(i))
+                there[name] = kept if kept is None or kept.ndim == 1 else kept.any(1)
+        return self.scaled(blocks, there, like=some)
+
+    def scaled(
+        self,
+        blocks: Mapping[str, Sequence[Tensor]],
+        there: Mapping[str, Tensor | None],
+        like: Tensor | None = None,
+    ) -> Tensor:
+        """Scale columns that were made before, as `fit` takes them, (N, P).
+
+        A modality that is not among them is missing everywhere, in as many rows as `like` has.
+        """
+        like = next(iter(blocks.values()))[0] if like is None else like
         pieces = []
-        for name, size, at in zip(self.names, self.sizes.tolist(), self.places(), strict=True):
-            if name not in x:
-                pieces.append(some.new_zeros(len(some), size))
-                continue
-            there = present.get(name)
-            pieces.append(self._scaled(columns_of(x[name], there), at, there))
+        place = iter(self.places().values())
+        for i, name in enumerate(self.names):
+            for number in range(1 + (self._shapes(i) is not None)):
+                at = next(place)
+                if name not in blocks:
+                    pieces.append(like.new_zeros(len(like), at.stop - at.start))
+                    continue
+                scaled = ((blocks[name][number] - self.mean[at]) / self.scale[at]).clamp(-LIMIT, LIMIT)
+                kept = there[name]
+                pieces.append(scaled if kept is None else blank(scaled, kept.unsqueeze(-1)))
         return torch.cat(pieces, 1)
 
-    def scaled(self, parts: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
-        """Scale columns that were made before, as `fit` takes them, (N, P)."""
-        places = zip(parts.values(), self.places(), strict=True)
-        return torch.cat([self._scaled(values, at, there) for (values, there), at in places], 1)
-
-    def _scaled(self, values: Tensor, at: slice, there: Tensor | None) -> Tensor:
-        scaled = ((values - self.mean[at]) / self.scale[at]).clamp(-LIMIT, LIMIT)
-        if there is None:
-            return scaled
-        return blank(scaled, (there if there.ndim == 1 else there.any(1)).unsqueeze(-1))
-
-    def places(self) -> list[slice]:
-        """Where the columns of each modality lie."""
+    def places(self) -> dict[str, slice]:
+        """Where the columns of each block lie; a modality's own is named like it."""
+        labels: list[str] = []
+        for i, name in enumerate(self.names):
+            labels += [name] if self._shapes(i) is None else [name, self._label(name)]
         ends = self.sizes.cumsum(0).tolist()
-        return [slice(end - size, end) for end, size in zip(ends, self.sizes.tolist(), strict=True)]
+        return {n: slice(end - size, end) for n, end, size in zip(labels, ends, self.sizes.tolist(), strict=True)}
+
+    def _label(self, name: str) -> str:
+        label = f"{name} (shapes)"
+        while label in self.names:
+            label += "'"
+        return label
+
+    def _shapes(self, i: int) -> Shapes | None:
+        found = dict(self.shapes.items()).get(str(i))
+        return found if isinstance(found, Shapes) else None
+
+
+def made(values: Tensor, there: Tensor | None, shapes: Shapes | None) -> list[Tensor]:
+    """The blocks of one modality: its columns, and its shapes where it has some."""
+    return [columns_of(values, there)] + ([] if shapes is None else [shapes(values, there)])

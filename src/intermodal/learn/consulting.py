@@ -17,10 +17,11 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from intermodal.learn.columns import Columns, columns_of
+from intermodal.learn.columns import Columns, made
 from intermodal.learn.experts import Bells, Experts
 from intermodal.learn.feed import Feed
 from intermodal.learn.kernels import Judge, Machine, Parts, Search, fit_by_marks, fit_exactly
+from intermodal.learn.shapes import SHORTEST, Shapes
 from intermodal.learn.stacking import loss_of, sharpen, weigh
 from intermodal.learn.straight import inner_folds
 from intermodal.learn.trees import Trees
@@ -92,13 +93,13 @@ def consult(
     parts = cut(counts, seed)
     if not parts:
         return None
-    columns, values = _columns(feed, weight)
+    columns, values = _columns(feed, weight, seed)
     rows = _Rows(values[counts], wanted[counts], None if labels is None else labels[counts], weight[counts], parts)
     machine = _machine(rows, columns, lambda some, seed: cut(counts[some], seed), seed, over)
     sharp = 1.0 if rows.labels is None else sharpen(machine.unseen, rows.labels, rows.weight)[0]
     said = {"kernel": sharp * machine.unseen}
     lines: dict[str, _Line] = {}
-    for name, at in zip(columns.names, columns.places(), strict=True):
+    for name, at in columns.places().items():
         if rows.labels is not None and not over():
             lines[name] = _line(rows, at)
             said[f"line:{name}"] = lines[name].unseen
@@ -143,20 +144,33 @@ class _Rows:
         return lambda said: sharpen(said, own, weight)[1]
 
 
-def _columns(feed: Feed, weight: np.ndarray) -> tuple[Columns, np.ndarray]:
+def _columns(feed: Feed, weight: np.ndarray, seed: int) -> tuple[Columns, np.ndarray]:
     """The columns fitted on the rows that count, and all rows by them, (N, P) in float64."""
     names = feed.samples.names
-    pieces: list[list[Tensor]] = [[] for _ in names]
+    shapes = {name: _shapes(feed, name, weight, seed + i) for i, name in enumerate(names)}
+    pieces: list[list[list[Tensor]]] = [[] for _ in names]
     with torch.no_grad():
         for some in feed.in_order(np.arange(len(feed)), ROWS):
             x, present = feed.batch(some)
             for piece, name in zip(pieces, names, strict=True):
-                piece.append(columns_of(x[name], present.get(name)))
-        there = [torch.from_numpy(np.array(feed.samples.modality(name).present)) for name in names]
-        parts = {n: (torch.cat(p).cpu(), t) for n, p, t in zip(names, pieces, there, strict=True)}
-        columns = Columns.fit(parts, torch.from_numpy(weight))
-        values = columns.scaled(parts)
+                piece.append(made(x[name], present.get(name), shapes[name]))
+        there = {name: torch.from_numpy(np.array(feed.samples.modality(name).present)) for name in names}
+        blocks = {n: [torch.cat(b).cpu() for b in zip(*p, strict=True)] for n, p in zip(names, pieces, strict=True)}
+        kept = {str(i): s.cpu() for i, s in enumerate(shapes.values()) if s is not None}
+        columns = Columns.fit(blocks, there, torch.from_numpy(weight), kept)
+        values = columns.scaled(blocks, there)
     return columns, values.double().numpy()
+
+
+def _shapes(feed: Feed, name: str, weight: np.ndarray, seed: int) -> Shapes | None:
+    """The shapes of a modality, fitted on some of the rows that count; None for vectors, and for short sequences."""
+    modality = feed.samples.modality(name)
+    rows = np.flatnonzero((weight > 0) & np.asarray(modality.present))
+    if modality.kind == "vector" or not len(rows) or np.median(modality.lengths[rows]) < SHORTEST:
+        return None
+    some = np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS])
+    x, present = feed.batch(some)
+    return Shapes.fit(x[name], present.get(name), seed)
 
 
 def _machine(
@@ -170,7 +184,7 @@ def _machine(
     cuts = [parts for parts in (cut(some, seed + 1 + i) for i in range(CUTS)) if parts]
     if not cuts:  # too few of a class among these rows
         some, cuts = np.arange(n), [rows.parts]
-    split = dict(zip(columns.names, columns.places(), strict=True))
+    split = columns.places()
     few = {m: rows.columns[some, at] for m, at in split.items()}
     search = Search(few, rows.wanted[some], rows.weight[some], cuts, rows.judge(some), over)
     kernel = search.best()
@@ -298,9 +312,9 @@ def _joined(
     shares: Mapping[str, float],
 ) -> Experts:
     """All experts as one module, each times what it counts."""
-    coef = heard * np.vstack([machine.coef[m] for m in columns.names])
+    places = columns.places()
+    coef = heard * np.vstack([machine.coef[block] for block in places])
     intercept = heard * machine.constant
-    places = dict(zip(columns.names, columns.places(), strict=True))
     for name, line in lines.items():
         coef[places[name]] += shares[f"line:{name}"] * line.coef
         intercept = intercept + shares[f"line:{name}"] * line.intercept

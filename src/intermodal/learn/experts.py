@@ -128,7 +128,7 @@ class Experts(nn.Module):
 
         bells, trees = part("bells."), part("trees.")
         return cls(
-            Columns(names, **part("columns.")),
+            Columns.restored(names, part("columns.")),
             tensors["coef"],
             tensors["intercept"],
             Bells(**bells) if bells else None,
