@@ -9,7 +9,7 @@ Shapes: N samples, P columns of all modalities, O outputs.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +33,10 @@ EXACT = 4096
 MARKS = 1024
 HURRIED = 128
 """Rows that it compares with: usually, and once time is out."""
+MACHINES = 3
+"""Kernel machines, whose answers are averaged: a search is led by chance, three are led apart."""
 CUTS = 3
-"""Ways to cut the rows into folds, on which the kernel is searched for."""
+"""Ways to cut the rows into folds, on which a kernel is searched for."""
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Inverse penalties of the logistic lines, the strongest penalty first."""
 BRANCHING = 100
@@ -95,9 +97,10 @@ def consult(
         return None
     columns, values = _columns(feed, weight, seed)
     rows = _Rows(values[counts], wanted[counts], None if labels is None else labels[counts], weight[counts], parts)
-    machine = _machine(rows, columns, lambda some, seed: cut(counts[some], seed), seed, over)
-    sharp = 1.0 if rows.labels is None else sharpen(machine.unseen, rows.labels, rows.weight)[0]
-    said = {"kernel": sharp * machine.unseen}
+    machines = _machines(rows, columns, lambda some, seed: cut(counts[some], seed), seed, over)
+    sharp = [1.0 if rows.labels is None else sharpen(m.unseen, rows.labels, rows.weight)[0] for m in machines]
+    heard = np.array(sharp) / len(machines)
+    said = {"kernel": np.tensordot(heard, np.stack([m.unseen for m in machines]), 1)}
     lines: dict[str, _Line] = {}
     for name, at in columns.places().items():
         if rows.labels is not None and not over():
@@ -111,7 +114,7 @@ def consult(
     even = [1 / len(said)] * len(said)
     found = weigh(list(said.values()), rows.labels, rows.wanted, rows.weight, first=even)
     shares = dict(zip(said, found.tolist(), strict=True))
-    experts = _joined(columns, machine, sharp * shares["kernel"], lines, trees, shares)
+    experts = _joined(columns, machines, shares["kernel"] * heard, lines, trees, shares)
     unseen = np.zeros((len(weight), wanted.shape[1]))
     unseen[counts] = np.tensordot(found, np.stack(list(said.values())), 1)
     others = np.flatnonzero(weight <= 0)
@@ -173,28 +176,41 @@ def _shapes(feed: Feed, name: str, weight: np.ndarray, seed: int) -> Shapes | No
     return Shapes.fit(x[name], present.get(name), seed)
 
 
-def _machine(
+def _machines(
     rows: _Rows, columns: Columns, cut: Callable[[np.ndarray, int], Parts], seed: int, over: Callable[[], bool]
-) -> Machine:
-    """The kernel machine; its kernel is searched for on some of the rows."""
+) -> list[Machine]:
+    """Kernel machines that differ in the rows or folds on which their kernels were searched for, one at least."""
+    n, split, machines = len(rows.wanted), columns.places(), []
+    every = {block: rows.columns[:, at] for block, at in split.items()}
+    marks = np.random.default_rng(seed).permutation(n)
+    hurry = False
+    for number in range(MACHINES):
+        if number and over():
+            break
+        some, cuts = _searched(rows, cut, seed + number)
+        few = {block: rows.columns[some, at] for block, at in split.items()}
+        search = Search(few, rows.wanted[some], rows.weight[some], cuts, rows.judge(some), over)
+        given = (every, rows.wanted, rows.weight, rows.parts, search.best(), search.measure, rows.judge())
+        factors = (1.0,) if n == len(some) else (1.0, 10**-0.5)
+        hurry = hurry or over()
+        if n <= EXACT and not hurry:
+            machines.append(fit_exactly(*given, factors))
+        elif hurry and number:  # the others compare with more rows
+            break
+        else:
+            machines.append(fit_by_marks(*given, factors, np.sort(marks[: HURRIED if hurry else MARKS])))
+    return machines
+
+
+def _searched(rows: _Rows, cut: Callable[[np.ndarray, int], Parts], seed: int) -> tuple[np.ndarray, list[Parts]]:
+    """Rows to search a kernel on, and ways to cut them into folds.
+
+    These are not the folds by which the machine is weighed later: it was chosen for being right on them.
+    """
     n = len(rows.wanted)
-    rng = np.random.default_rng(seed)
-    some = np.arange(n) if n <= SEARCHED else np.sort(rng.permutation(n)[:SEARCHED])
-    # Not the folds by which the machine is weighed later: it was chosen for being right on these.
-    cuts = [parts for parts in (cut(some, seed + 1 + i) for i in range(CUTS)) if parts]
-    if not cuts:  # too few of a class among these rows
-        some, cuts = np.arange(n), [rows.parts]
-    split = columns.places()
-    few = {m: rows.columns[some, at] for m, at in split.items()}
-    search = Search(few, rows.wanted[some], rows.weight[some], cuts, rows.judge(some), over)
-    kernel = search.best()
-    every = {m: rows.columns[:, at] for m, at in split.items()}
-    given = (every, rows.wanted, rows.weight, rows.parts, kernel, search.measure, rows.judge())
-    factors = (1.0,) if n == len(some) else (1.0, 10**-0.5)
-    hurry = over()
-    if n <= EXACT and not hurry:
-        return fit_exactly(*given, factors)
-    return fit_by_marks(*given, factors, np.sort(rng.permutation(n)[: HURRIED if hurry else MARKS]))
+    some = np.arange(n) if n <= SEARCHED else np.sort(np.random.default_rng(seed).permutation(n)[:SEARCHED])
+    cuts = [parts for parts in (cut(some, CUTS * seed + 1 + i) for i in range(CUTS)) if parts]
+    return (some, cuts) if cuts else (np.arange(n), [rows.parts])  # too few of a class among these rows
 
 
 @dataclass(frozen=True)
@@ -305,20 +321,20 @@ def _telling(columns: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _joined(
     columns: Columns,
-    machine: Machine,
-    heard: float,
+    machines: Sequence[Machine],
+    heard: np.ndarray,
     lines: Mapping[str, _Line],
     trees: Trees | None,
     shares: Mapping[str, float],
 ) -> Experts:
     """All experts as one module, each times what it counts."""
     places = columns.places()
-    coef = heard * np.vstack([machine.coef[block] for block in places])
-    intercept = heard * machine.constant
+    coef = sum(h * np.vstack([m.coef[block] for block in places]) for h, m in zip(heard, machines, strict=True))
+    intercept = sum(h * m.constant for h, m in zip(heard, machines, strict=True))
     for name, line in lines.items():
         coef[places[name]] += shares[f"line:{name}"] * line.coef
         intercept = intercept + shares[f"line:{name}"] * line.intercept
-    bells = Bells.of(machine, places, heard) if heard > 0 else None
+    bells = Bells.of(machines, places, heard.tolist()) if heard.any() else None
     share = torch.tensor(shares.get("trees", 0.0))
     linear = torch.from_numpy(coef).float(), torch.from_numpy(intercept).float()
     return Experts(columns, linear[0], linear[1], bells, trees if float(share) > 0 else None, share)

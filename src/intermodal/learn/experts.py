@@ -1,14 +1,14 @@
 """What stands beside the network: models that learn quickly and in other ways, as one torch module.
 
-A line through the columns of each modality, a kernel machine that weighs modalities, and boosted trees. Each was fitted
+A line through the columns of each modality, kernel machines that weigh modalities, and boosted trees. Each was fitted
 in closed form or by scikit-learn; here they are tensors, which answer, save and load without it.
 
-Shapes: B batch, P columns of all modalities, A rows to compare with, O outputs.
+Shapes: B batch, P columns of all modalities, A rows to compare with, R machines, O outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Bells(nn.Module):
-    """The part of a kernel machine that compares with rows seen in training.
+    """The part of kernel machines that compares with rows seen in training, the same rows for all of them.
 
     Attributes:
-        marks: (A, Q) columns of the modalities that are compared, side by side.
+        marks: (A, Q) columns of the blocks that are compared, side by side.
         where: (2, m) where the columns of each of them begin and end among all P.
-        weights: (m + 1, 3) for each of them the weight of its own bell, its width, and its width in the joint bell; the
-            last row holds the weight of the joint bell.
-        dual: (A, O).
+        weights: (R, m + 1, 3) for each machine and each of them the weight of its own bell, its width, and its width in
+            the joint bell; the last row holds the weight of the joint bell.
+        dual: (R, A, O).
 
     Shape:
         columns (B, P) -> (B, O).
@@ -47,39 +47,45 @@ class Bells(nn.Module):
             self.register_buffer(name, value)
 
     @classmethod
-    def of(cls, machine: Machine, places: Mapping[str, slice], heard: float = 1.0) -> Bells | None:
-        """Take over what a machine has learned of likeness, times `heard`; None where it asks for none."""
-        kernel, near = machine.kernel, machine.kernel.near
+    def of(cls, machines: Sequence[Machine], places: Mapping[str, slice], heard: Sequence[float]) -> Bells | None:
+        """Take over what machines have learned of likeness, each times what it counts; None where none asks for any."""
+        marks = {name: rows for machine in machines for name, rows in machine.marks.items()}
+        near = [name for name in places if name in marks]
+        asking = [(machine, factor) for machine, factor in zip(machines, heard, strict=True) if machine.kernel.near]
         if not near:
             return None
-        rows = []
-        for name in near:
-            width = kernel.width / machine.measure.apart[name]
-            rows.append([kernel.bell[name], width, width * kernel.part[name] * (kernel.joint > 0)])
-        rows.append([kernel.joint, 0.0, 0.0])
+        weights = np.zeros((len(asking), len(near) + 1, 3))
+        for own, (machine, _) in zip(weights, asking, strict=True):
+            kernel = machine.kernel
+            for i, name in enumerate(near):
+                width = kernel.width / machine.measure.apart[name]
+                own[i] = kernel.bell[name], width, width * kernel.part[name] * (kernel.joint > 0)
+            own[-1, 0] = kernel.joint
         where = [[places[name].start for name in near], [places[name].stop for name in near]]
-        marks = np.hstack([machine.marks[name] for name in near])
-        return cls(_tensor(marks), torch.tensor(where), _tensor(np.array(rows)), _tensor(heard * machine.dual))
+        dual = np.stack([factor * machine.dual for machine, factor in asking])
+        return cls(
+            _tensor(np.hstack([marks[name] for name in near])), torch.tensor(where), _tensor(weights), _tensor(dual)
+        )
 
     def forward(self, columns: Tensor) -> Tensor:
         """Compare with the rows seen in training."""
-        alike: Tensor | None = None
-        apart: Tensor | None = None
-        begin = 0
-        own = zip(*self.where.tolist(), self.weights[:-1].tolist(), strict=True)
-        for first, last, (bell, width, part) in own:
-            far = _squared_distances(columns[:, first:last], self.marks[:, begin : begin + last - first])
+        far, begin = [], 0
+        for first, last in zip(*self.where.tolist(), strict=True):
+            far.append(_squared_distances(columns[:, first:last], self.marks[:, begin : begin + last - first]))
             begin += last - first
-            if bell > 0:
-                seen = bell * torch.exp(-width * far)
-                alike = seen if alike is None else alike + seen
-            if part > 0:
-                apart = part * far if apart is None else apart + part * far
-        if apart is not None:
-            seen = self.weights[-1, 0] * torch.exp(-apart)
-            alike = seen if alike is None else alike + seen
-        assert alike is not None
-        return alike @ self.dual
+        said = columns.new_zeros(len(columns), self.dual.shape[2])
+        for weights, dual in zip(self.weights.tolist(), self.dual, strict=True):
+            alike = columns.new_zeros(len(columns), len(self.marks))
+            apart: Tensor | None = None
+            for distance, (bell, width, part) in zip(far, weights[:-1], strict=True):
+                if bell > 0:
+                    alike = alike + bell * torch.exp(-width * distance)
+                if part > 0:
+                    apart = part * distance if apart is None else apart + part * distance
+            if apart is not None:
+                alike = alike + weights[-1][0] * torch.exp(-apart)
+            said = said + alike @ dual
+        return said
 
 
 class Experts(nn.Module):
