@@ -471,7 +471,7 @@ def test_all_wrong_parameters_are_told_at_once() -> None:
         "ids is True or False, however: ids='yes'",
     ]
     for settings, message in (
-        ({"encoder": "cnv"}, 'encoder is linear, conv or gru, however: "cnv"; did you mean "conv"'),
+        ({"encoder": "cnv"}, 'encoder is linear, conv, centred or gru, however: "cnv"; did you mean "conv"'),
         ({"stride": 0}, 'stride is "auto" or a whole number above zero, however: stride=0'),
         ({"d_model": 6, "n_heads": 4}, "d_model must be divisible by n_heads"),
         ({"device": "abacus"}, "device is "),

@@ -9,13 +9,17 @@ from torch import Tensor
 
 from intermodal.errors import InputError
 from intermodal.nn import Encoder
+from intermodal.nn.dropping import Noise
 
 B, T, D = 3, 5, 7
 
 
 def make(kind: str, **options: int) -> Encoder:
     torch.manual_seed(0)
-    return Encoder(D, 8, kind=kind, **options).double()
+    encoder = Encoder(D, 8, kind=kind, **options).double().eval()
+    if encoder.level is not None:
+        torch.nn.init.normal_(encoder.level.weight)  # which says nothing at first
+    return encoder
 
 
 def there() -> Tensor:
@@ -48,7 +52,7 @@ def test_positions_have_any_width(d_model: int) -> None:
     assert Encoder(D, d_model)(torch.randn(B, T, D))[0].shape == (B, T, d_model)
 
 
-@pytest.mark.parametrize("kind", ["linear", "conv", "gru"])
+@pytest.mark.parametrize("kind", ["linear", "conv", "centred", "gru"])
 def test_a_sample_is_read_as_if_alone_and_without_padding(kind: str) -> None:
     encoder, x = make(kind), torch.randn(B, T, D).double()
     tokens, _ = encoder(x.masked_fill(~there().unsqueeze(-1), math.nan), there())
@@ -73,6 +77,35 @@ def test_a_convolution_by_hand() -> None:
     torch.testing.assert_close(encoder(x)[0], linear(x)[0] + F.gelu(mixed))
 
 
+def test_a_centred_sequence_is_its_movement_and_its_level() -> None:
+    encoder, x = make("centred"), torch.randn(B, T, D).double()
+    conv = make("conv")
+    conv.load_state_dict({k: v for k, v in encoder.state_dict().items() if k != "level.weight"})
+    present = there()
+    level = torch.stack([x[i, present[i]].mean(0) if present[i].any() else x.new_zeros(D) for i in range(B)])
+    moved = conv(x - level.unsqueeze(1), present)[0]
+    wanted = (moved + (level @ encoder.level.weight.T).unsqueeze(1)) * present.unsqueeze(-1)
+    torch.testing.assert_close(encoder(x, present)[0], wanted)
+
+
+def test_in_training_half_of_the_samples_lack_their_level() -> None:
+    encoder, x = make("centred").train(), torch.randn(400, T, D).double()
+    encoder.level.source = Noise(0)
+    tokens = encoder(x)[0]
+    bare = make("centred")
+    torch.nn.init.zeros_(bare.level.weight)
+    lacks = (tokens - bare(x)[0]).abs().amax((1, 2)) < 1e-9
+    whole = (tokens - encoder.eval()(x)[0]).abs().amax((1, 2)) < 1e-9
+    assert torch.equal(lacks, ~whole) and 150 < int(lacks.sum()) < 250
+    encoder.train().level.source = Noise(0)
+    assert torch.equal(encoder(x)[0], tokens)
+
+
+def test_the_level_says_nothing_at_first() -> None:
+    encoder, x = Encoder(D, 8, kind="centred"), torch.randn(B, T, D)
+    torch.testing.assert_close(encoder(x + 3.0)[0], encoder(x)[0])
+
+
 def test_a_gru_reads_both_ways() -> None:
     encoder, x = make("gru"), torch.randn(1, T, D).double()
     changed = x.clone()
@@ -81,7 +114,7 @@ def test_a_gru_reads_both_ways() -> None:
     assert moved.all()
 
 
-@pytest.mark.parametrize("kind", ["linear", "conv", "gru"])
+@pytest.mark.parametrize("kind", ["linear", "conv", "centred", "gru"])
 @pytest.mark.parametrize("shape", [(0, T), (B, 0), (0, 0)])
 def test_nothing_to_read_is_read(kind: str, shape: tuple[int, int]) -> None:
     for present in (None, torch.ones(shape, dtype=torch.bool)):

@@ -643,7 +643,7 @@ REFUSED = [
     (
         lambda: make(encoder="grue"),
         InputError,
-        'an encoder is linear, conv or gru, however: "grue"; did you mean "gru"?',
+        'an encoder is linear, conv, centred or gru, however: "grue"; did you mean "gru"?',
     ),
     (
         lambda: make(encoder={"a": "gru"}),

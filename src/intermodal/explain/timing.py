@@ -159,7 +159,7 @@ def timeline(
     """Say when each token of one modality looks at another, in one sample.
 
     Tokens that an encoder joined (`stride`) become one column that covers them all, counted from the first that is
-    there. A token of a `conv` or `gru` encoder has read its neighbours too.
+    there. A token of any encoder but `linear` has read its neighbours too.
 
     Args:
         model: a fitted estimator, a `FusionNetwork`, or a module that has one as `network`.

@@ -73,7 +73,7 @@ class Captioner(BaseEstimator):
         n_heads: heads of every attention.
         n_layers: layers of the decoder.
         n_encoder_layers: layers of the fusion among the modalities.
-        encoder: of a sequence: `linear`, `conv` or `gru`: a text for all or a mapping.
+        encoder: of a sequence: `linear`, `conv`, `centred` or `gru`: a text for all or a mapping.
         tokenizer: `auto`, `words`, `bpe`, the path of a `tokenizer.json`, or a `tokenizers.Tokenizer`; as
             `CaptionTokenizer.fit` has it.
         max_words: most words (of the tokenizer) of a caption, in training an error when one is longer; None takes

@@ -22,7 +22,7 @@ class QueryEncoder(nn.Module):
         d_model: d.
         n_words: size of the vocabulary, the unknown word included; None where queries are vectors.
         d_in: D, where queries are vectors.
-        kind: `linear`, `conv` or `gru`, as in `Encoder`.
+        kind: `linear`, `conv`, `centred` or `gru`, as in `Encoder`.
         word_dropout: probability that training hides a word, so that an unknown one means something.
         dropout: probability of dropping a feature of a token in training.
 

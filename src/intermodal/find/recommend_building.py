@@ -11,7 +11,7 @@ from intermodal.find.sides import Side
 from intermodal.find.tower import Tower
 from intermodal.learn.building import n_tokens_of
 from intermodal.learn.parameters import is_count, refuse, wrong_counts, wrong_shares, wrong_sizes
-from intermodal.nn.encoders import KINDS
+from intermodal.nn.encoders import KINDS, NAMED
 
 COUNTS = ("d_model", "d_embed", "n_heads", "max_history", "max_epochs", "batch_users", "batch_clips", "patience")
 SHARES = ("dropout", "word_dropout", "modality_dropout", "hide", "validation")
@@ -28,7 +28,7 @@ def check_numbers(settings: Any) -> None:
     if not isinstance(settings.ids, bool):
         wrong.append(f"ids is True or False, however: ids={settings.ids!r}")
     if settings.encoder not in KINDS:
-        problem = f'encoder is linear, conv or gru, however: "{settings.encoder}"'
+        problem = f'encoder is {NAMED}, however: "{settings.encoder}"'
         wrong.append(problem + did_you_mean(str(settings.encoder), KINDS))
     if settings.stride != "auto" and not is_count(settings.stride):
         wrong.append(f'stride is "auto" or a whole number above zero, however: stride={settings.stride!r}')

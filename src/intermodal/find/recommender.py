@@ -52,7 +52,7 @@ class FusionRecommender(BaseEstimator):
         d_embed: E.
         n_heads: heads of every attention.
         n_layers: layers of attention of each tower.
-        encoder: of the sequences of a clip: `linear`, `conv` or `gru`.
+        encoder: of the sequences of a clip: `linear`, `conv`, `centred` or `gru`.
         stride: neighbouring tokens of such a sequence that become one; `auto` leaves about 64 of the median length.
         max_history: of a longer past, the latest clips count.
         ids: True also counts what is known of a clip by its name: how often it was liked in training, and by whom.

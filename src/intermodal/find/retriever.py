@@ -59,7 +59,7 @@ class FusionRetriever(BaseEstimator):
         d_embed: E.
         n_heads: heads of every attention.
         n_layers: layers of attention of a tower.
-        encoder: of a sequence: `linear`, `conv` or `gru`.
+        encoder: of a sequence: `linear`, `conv`, `centred` or `gru`.
         stride: neighbouring tokens of a sequence that become one; `auto` leaves about 64 of the median length.
         max_epochs: most passes over the queries.
         batch_size: pairs of a step.

@@ -101,7 +101,7 @@ class Tower(nn.Module):
         n_heads: heads of every attention.
         n_layers: layers.
         n_tokens: name -> tokens of a modality that is one vector.
-        encoder: name -> `linear`, `conv` or `gru`.
+        encoder: name -> `linear`, `conv`, `centred` or `gru`.
         stride: name -> neighbouring tokens of a sequence that become one.
         dropout: probability of dropping a feature in training.
         word_dropout: probability that training hides a word.

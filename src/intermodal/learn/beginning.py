@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from intermodal.data.samples import Samples
-from intermodal.learn.building import strides
+from intermodal.learn.building import kinds, strides
 from intermodal.learn.compiled import CompiledSteps
 from intermodal.learn.consulting import Consulted, consult
 from intermodal.learn.feed import Feed, as_tensor
@@ -40,6 +40,7 @@ class Ready:
     Attributes:
         preprocessor: fitted on the rows to learn from.
         strides: name -> neighbouring tokens that `stride="auto"` joins.
+        kinds: name -> what reads a sequence under `encoder="auto"`.
         feed: all samples, scaled.
         target: (N,) classes or (N, O) numbers, as a tensor.
         weight: (N,) of each sample.
@@ -54,6 +55,7 @@ class Ready:
 
     preprocessor: Preprocessor
     strides: Mapping[str, int]
+    kinds: Mapping[str, str]
     feed: Feed
     target: Tensor
     weight: Tensor
@@ -100,6 +102,7 @@ class Ready:
         return cls(
             preprocessor,
             strides(samples),
+            kinds(samples),
             feed,
             as_tensor(target, torch.empty(0, dtype=kind, device=device)),
             as_tensor(weight, numbers),

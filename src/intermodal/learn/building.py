@@ -10,6 +10,7 @@ import numpy as np
 from intermodal.data.samples import Samples
 from intermodal.learn.model import FusionModel
 from intermodal.learn.preprocess import Scaling
+from intermodal.learn.shapes import SHORTEST
 from intermodal.nn.network import FusionNetwork
 from intermodal.spec import Spec
 
@@ -18,7 +19,12 @@ TOKENS = 32
 
 
 def build(
-    settings: Any, scalings: Mapping[str, Scaling], spec: Spec, stride: int | Mapping[str, int], n_outputs: int
+    settings: Any,
+    scalings: Mapping[str, Scaling],
+    spec: Spec,
+    stride: int | Mapping[str, int],
+    encoder: str | Mapping[str, str],
+    n_outputs: int,
 ) -> FusionModel:
     """Build the model, as it is drawn.
 
@@ -27,15 +33,16 @@ def build(
         scalings: name -> what the modality looks like.
         spec: who asks whom, wildcards expanded.
         stride: neighbouring tokens of a sequence that become one.
+        encoder: of a sequence, for all or by name; `auto` is `conv`.
         n_outputs: classes, or numbers to predict.
 
     Example:
         >>> from types import SimpleNamespace
         >>> from intermodal.learn.preprocess import Preprocessor
-        >>> sizes = {"d_model": 8, "n_heads": 2, "n_layers": 1, "n_members": 1, "n_tokens": "auto", "encoder": "auto"}
+        >>> sizes = {"d_model": 8, "n_heads": 2, "n_layers": 1, "n_members": 1, "n_tokens": "auto"}
         >>> rest = {"pool": "mean", "missing": "mask", "dropout": 0.0, "modality_dropout": 0.0}
         >>> scalings = Preprocessor.fit(Samples({"a": [[1.0], [3.0]], "b": [[[1.0]], [[2.0]]]})).scalings
-        >>> model = build(SimpleNamespace(**sizes, **rest), scalings, Spec.parse("self", scalings), 1, 3)
+        >>> model = build(SimpleNamespace(**sizes, **rest), scalings, Spec.parse("self", scalings), 1, "auto", 3)
         >>> model.n_outputs, [encoder.n_tokens for encoder in model.network.encoders]
         (3, [4, 1])
     """
@@ -47,7 +54,7 @@ def build(
         n_heads=settings.n_heads,
         n_layers=settings.n_layers,
         n_tokens=n_tokens_of(list(scalings), sequences, settings.n_tokens),
-        encoder=_encoders(settings.encoder, list(scalings), sequences),
+        encoder=_encoders(encoder, list(scalings), sequences),
         stride=stride,
         pool=settings.pool,
         missing=settings.missing,
@@ -65,11 +72,28 @@ def strides(samples: Samples, left: int = TOKENS) -> dict[str, int]:
         >>> strides(Samples({"a": np.zeros((2, 97, 1)), "b": np.zeros((2, 5))}))
         {'a': 3, 'b': 1}
     """
+    return {name: max(1, round(median / left)) for name, median in _medians(samples).items()}
+
+
+def kinds(samples: Samples) -> dict[str, str]:
+    """Name of a sequence -> what reads it: a long one is centred, of a short one too little would be left.
+
+    Example:
+        >>> kinds(Samples({"a": np.zeros((2, 97, 1)), "b": np.zeros((2, 5)), "c": np.zeros((2, 3, 1))}))
+        {'a': 'centred', 'c': 'conv'}
+    """
+    medians = _medians(samples)
+    return {
+        n: "conv" if medians[n] < SHORTEST else "centred" for n in medians if samples.modality(n).kind == "sequence"
+    }
+
+
+def _medians(samples: Samples) -> dict[str, float]:
+    """Name -> tokens of the median sequence; 1 for vectors."""
     found = {}
     for modality in map(samples.modality, samples.names):
         lengths = modality.lengths[modality.present]
-        median = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
-        found[modality.name] = max(1, round(median / left))
+        found[modality.name] = float(np.median(lengths)) if modality.kind == "sequence" and len(lengths) else 1.0
     return found
 
 

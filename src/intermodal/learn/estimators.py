@@ -25,7 +25,7 @@ from intermodal.errors import AttentionWarning, DataError, InputError
 from intermodal.learn import losses
 from intermodal.learn.beginning import Begun, Ready, Shared
 from intermodal.learn.budget import Budget
-from intermodal.learn.building import build, strides
+from intermodal.learn.building import build, kinds, strides
 from intermodal.learn.feed import Feed, as_tensor, to_device
 from intermodal.learn.holding import hold_out
 from intermodal.learn.loop import steps_for
@@ -166,6 +166,7 @@ class _FusionEstimator(BaseEstimator):
             )
             self.preprocessor_ = ready.preprocessor
             self.stride_ = ready.strides if self.stride == "auto" else self.stride
+            self.encoder_ = ready.kinds if self.encoder == "auto" else self.encoder
             torch.manual_seed(self.seed)
             model = self._build(n_outputs).to(device)
             model.coef.copy_(as_tensor(ready.line.coef, model.coef))
@@ -220,7 +221,7 @@ class _FusionEstimator(BaseEstimator):
 
     def _build(self, n_outputs: int) -> FusionModel:
         """Build the model for the modalities that were seen."""
-        return build(self, self.preprocessor_.scalings, self.spec_, self.stride_, n_outputs)
+        return build(self, self.preprocessor_.scalings, self.spec_, self.stride_, self.encoder_, n_outputs)
 
     def _plan(self, n: int) -> Plan:
         size = (
@@ -326,6 +327,7 @@ class _FusionEstimator(BaseEstimator):
         twin.names_ = samples.names
         twin.preprocessor_ = Preprocessor.fit(samples)
         twin.stride_ = strides(samples) if self.stride == "auto" else self.stride
+        twin.encoder_ = kinds(samples) if self.encoder == "auto" else self.encoder
         twin.spec_ = Spec.parse(self.fusion, samples.names)
         return twin._drawn(1), twin.preprocessor_.apply(samples)
 
@@ -388,7 +390,8 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):
         n_heads: heads of every attention.
         n_layers: layers of attention.
         n_tokens: tokens of a modality that is one vector; `auto` gives several, so that asking it is a choice.
-        encoder: of a sequence: `linear`, `conv`, `gru`, or `auto` (`conv`).
+        encoder: of a sequence: `linear`, `conv`, `centred`, `gru`, or `auto`: `centred` from a median length of 8
+            tokens on, `conv` for what is shorter.
         stride: neighbouring tokens of a sequence that become one; `auto` leaves about 32 of the median length.
         pool: `mean`, `tokens`, `attention` or `concat`.
         n_members: size of the ensemble that shares its weights; the answer is the mean.

@@ -66,7 +66,8 @@ def restore_model(
     """
     spec = Spec.parse(config["spec"], tuple(preprocessor.scalings))
     with torch.random.fork_rng(devices=[]):
-        model = build(settings, preprocessor.scalings, spec, config["stride_"], config["n_outputs"])
+        encoder = config.get("encoder_", settings.encoder)  # a folder written before there was a choice
+        model = build(settings, preprocessor.scalings, spec, config["stride_"], encoder, config["n_outputs"])
     own = part_of(tensors, "model.")
     beside = part_of(own, "experts.")
     if beside:

@@ -58,7 +58,7 @@ def _config(model: Estimator) -> dict[str, Any]:
         "history": model.history_,
         "findings": model.findings_,
     }
-    for name in ("n_features_in_", "target_", "stride_", "validation_score_"):
+    for name in ("n_features_in_", "target_", "stride_", "encoder_", "validation_score_"):
         if hasattr(model, name):
             config[name] = plain(getattr(model, name))
     if hasattr(model, "feature_names_in_"):
@@ -84,7 +84,7 @@ def _restore(model: Estimator, config: dict[str, Any], tensors: dict[str, torch.
     model.spec_ = Spec.parse(config["spec"], model.names_)
     model.history_ = config["history"]
     model.findings_ = config.get("findings", [])  # a folder written before there were any
-    for name in ("n_features_in_", "target_", "stride_", "validation_score_"):
+    for name in ("n_features_in_", "target_", "stride_", "encoder_", "validation_score_"):
         if name in config:
             setattr(model, name, config[name])
     if "feature_names_in_" in config:

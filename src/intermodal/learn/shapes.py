@@ -33,7 +33,7 @@ RIVALS = 8
 EDGE = 20.0
 """How sharp the border is between there and not there, per standard deviation."""
 SHORTEST = 8
-"""Tokens, in the median, from which a sequence has shapes."""
+"""Tokens of the median sequence from which it is long enough to move."""
 
 
 class Shapes(nn.Module):

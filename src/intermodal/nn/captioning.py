@@ -37,7 +37,7 @@ class CaptionNetwork(nn.Module):
         n_layers: layers of the decoder.
         n_encoder_layers: layers of the fusion among the modalities.
         n_tokens: tokens of a modality that is one vector, a number or a mapping; sequences take 1.
-        encoder: `linear`, `conv` or `gru`: a text for all or a mapping.
+        encoder: `linear`, `conv`, `centred` or `gru`: a text for all or a mapping.
         dropout: probability of dropping a feature in training.
 
     Raises:

@@ -13,9 +13,14 @@ from torch import Tensor, nn
 
 from intermodal.errors import InputError, MaskError, ShapeError, did_you_mean
 from intermodal.nn.blank import blank
+from intermodal.nn.dropping import Drops
+from intermodal.nn.fused import mean_present
 from intermodal.nn.linear import project
 
-KINDS = ("linear", "conv", "gru")
+KINDS = ("linear", "conv", "centred", "gru")
+NAMED = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
+FORGOTTEN = 0.5
+"""Share of the samples whose level a `centred` encoder does not see in training."""
 POSITION_SCALE = 0.25  # a standardised input gives tokens of unit size: positions must not drown them
 
 
@@ -33,8 +38,10 @@ class Encoder(nn.Module):
         d_in: D, width of the modality.
         d_model: d, width of the tokens.
         n_tokens: tokens of a vector; a sequence takes 1.
-        kind: `linear` (token by token), `conv` (a residual convolution over neighbours) or `gru` (both
-            directions); the last two read sequences only.
+        kind: `linear` (token by token), `conv` (a residual convolution over neighbours), `centred` (the same over
+            what is left once the mean of the sequence, its level, is taken off its tokens; the level comes back by a
+            projection of its own, which half of the samples lack in training, so that nothing leans on it alone) or
+            `gru` (both directions); all but the first read sequences only.
         kernel: width of the convolution, odd.
         stride: neighbouring tokens of a sequence that become one, their mean: attention over long sequences costs
             the square of their length.
@@ -53,7 +60,9 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in KINDS:
-            raise InputError(f'an encoder is linear, conv or gru, however: "{kind}"' + did_you_mean(kind, KINDS))
+            raise InputError(
+                f'an encoder is {", ".join(KINDS[:-1])} or gru, however: "{kind}"' + did_you_mean(kind, KINDS)
+            )
         if min(d_in, d_model, n_tokens, stride) < 1:
             raise InputError(f"sizes are positive, however: {d_in=}, {d_model=}, {n_tokens=}, {stride=}")
         if kernel % 2 == 0:
@@ -65,12 +74,13 @@ class Encoder(nn.Module):
         self.stride = stride
         self.project = nn.Linear(d_in, n_tokens * d_model)
         self.over_time: nn.Module | None = None
-        if kind == "conv":
+        if kind in ("conv", "centred"):
             self.over_time = nn.Conv1d(d_model, d_model, kernel, padding=kernel // 2)
         elif kind == "gru":
             if d_model % 2:
                 raise InputError(f"the two directions of a gru share d_model, so it is even, however: {d_model=}")
             self.over_time = nn.GRU(d_model, d_model // 2, batch_first=True, bidirectional=True)
+        self.level: Level | None = Level(d_in, d_model) if kind == "centred" else None
 
     @property
     def d_in(self) -> int:
@@ -95,12 +105,15 @@ class Encoder(nn.Module):
             tokens = project(self.project, x).unflatten(-1, (self.n_tokens, -1))  # type: ignore[no-untyped-call]
             present = None if present is None else present.unsqueeze(1).expand(-1, self.n_tokens)
         else:
-            tokens = project(self.project, x)
+            level = None if self.level is None else mean_present(x, present).unsqueeze(1)
+            tokens = project(self.project, x if level is None else x - level)
             if self.over_time is not None and tokens.numel() > 0:
                 tokens = tokens + self._over_time(_blank(tokens, present), present)
             if self.stride > 1:
                 tokens, present = _join(_blank(tokens, present), present, self.stride)
             tokens = tokens + positions(tokens, present)
+            if self.level is not None and level is not None:
+                tokens = tokens + self.level(level)
         return _blank(tokens, present), present
 
     def _over_time(self, tokens: Tensor, present: Tensor | None) -> Tensor:
@@ -138,6 +151,34 @@ class Encoder(nn.Module):
             raise MaskError(
                 f'present of "{name}" is bool {tuple(x.shape[:-1])}, however: {present.dtype=}, {tuple(present.shape)=}'
             )
+
+
+class Level(Drops, nn.Linear):
+    """What a sequence is on the whole, projected; nothing at first, and for some samples in training.
+
+    Shape:
+        (B, 1, D) -> (B, 1, d).
+
+    Example:
+        >>> Level(3, 2)(torch.ones(1, 1, 3)).tolist()
+        [[[0.0, 0.0]]]
+    """
+
+    def __init__(self, d_in: int, d_model: int) -> None:
+        super().__init__(d_in, d_model, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Say nothing."""
+        nn.init.zeros_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Project, and forget in training."""
+        said = super().forward(input)
+        if not self.training:
+            return said
+        shape = (len(said), 1, 1)
+        drawn = torch.rand(shape, device=said.device) if self.source is None else self.source.chances(*shape)
+        return said * (drawn >= FORGOTTEN)
 
 
 def _blank(tokens: Tensor, present: Tensor | None) -> Tensor:

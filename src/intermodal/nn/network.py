@@ -46,7 +46,7 @@ class FusionNetwork(Drops, nn.Module):
         n_heads: heads of every attention.
         n_layers: layers.
         n_tokens: tokens of a modality that is one vector: a number for all or a mapping; sequences take 1.
-        encoder: `linear`, `conv` or `gru`: a text for all or a mapping.
+        encoder: `linear`, `conv`, `centred` or `gru`: a text for all or a mapping.
         stride: neighbouring tokens of a sequence that become one: a number for all or a mapping; vectors ignore it.
         pool: `mean` (over the tokens of a modality, then over the modalities that are there), `tokens` (over all
             tokens), `attention` (learned) or `concat` (one place a modality).
