@@ -96,9 +96,9 @@ def test_shapes_are_a_block_of_their_own() -> None:
     found, x = with_shapes()
     places = found.places()
     assert list(places) == ["s", "s (shapes)'", "s (shapes)"]
-    assert [at.stop - at.start for at in places.values()] == found.sizes.tolist() == [7 * 2 + 1, 1152, 3]
+    assert [at.stop - at.start for at in places.values()] == found.sizes.tolist() == [7 * 2 + 1, 1344, 3]
     rows = found(x)
-    assert rows.shape == (6, 15 + 1152 + 3) and rows.mean(0).abs().max() < 1e-5
+    assert rows.shape == (6, 15 + 1344 + 3) and rows.mean(0).abs().max() < 1e-5
 
 
 def test_both_blocks_of_a_modality_that_is_missing_stand_at_the_mean() -> None:

@@ -40,7 +40,7 @@ def test_a_sequence_is_stretched_in_straight_lines_between_the_tokens_that_are_t
 
 
 def test_the_numbers_are_the_definition() -> None:
-    """Each wave by hand: where it is there in each quarter, how close at best, how often closest of its eight."""
+    """Each wave by hand: where it is there in each quarter, how close at best, how often first and last of eight."""
     shapes, values = drawn()
     found = shapes(values)[0]
     line = np.array([np.interp(np.linspace(0, 29, LENGTH), np.arange(30), c) for c in values[0].numpy().T])
@@ -52,10 +52,10 @@ def test_the_numbers_are_the_definition() -> None:
             said[w, t] = shapes.wave[w, 0].numpy() @ mixed[t : t + 8 * distance + 1 : distance]
     said /= shapes.scale.numpy()[:, None]
     on = 1 / (1 + np.exp(-20 * (said - shapes.cut.numpy()[:, None])))
-    rivals = 20 * said.reshape(-1, RIVALS, LENGTH)
-    closest = np.exp(rivals - rivals.max(1, keepdims=True))
-    closest = (closest / closest.sum(1, keepdims=True)).reshape(W, LENGTH)
-    wanted = [*on.reshape(W, PARTS, -1).mean(2).T, said.max(1), np.sqrt(closest.mean(1))]
+    wanted = [*on.reshape(W, PARTS, -1).mean(2).T, said.max(1)]
+    for side in (20, -20):
+        rivals = np.exp(side * said.reshape(-1, RIVALS, LENGTH))
+        wanted.append(np.sqrt((rivals / rivals.sum(1, keepdims=True)).mean(2)).ravel())
     assert torch.allclose(found, torch.from_numpy(np.concatenate(wanted)).float(), atol=2e-3)
 
 

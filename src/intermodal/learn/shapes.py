@@ -40,8 +40,8 @@ class Shapes(nn.Module):
     """How a sequence moves, as a row of numbers.
 
     A wave is a random pattern of nine points over a random few channels. For each it is told for which share of each
-    quarter the sequence follows it by more than a random cut, how closely it does at best, and (the root of) the share
-    of time for which it does so more closely than seven rivals.
+    quarter the sequence follows it by more than a random cut, how closely it does at best, and (the root of) the shares
+    of time for which it does so more closely than each of seven rivals, and less closely than each.
 
     Attributes:
         mix: (D, W) which channels a wave looks at, and with which sign.
@@ -49,13 +49,13 @@ class Shapes(nn.Module):
         scale, cut: (W,) spread of what the waves say over training rows; from where on a wave is there.
 
     Shape:
-        values (B, T, D), there (B, T) bool or None -> (B, 6 W); zeros where no token is there.
+        values (B, T, D), there (B, T) bool or None -> (B, 7 W); zeros where no token is there.
 
     Example:
         >>> up = torch.arange(12.0).reshape(1, 12, 1)
         >>> shapes = Shapes.fit(torch.cat([up, -up]), None, seed=0)
         >>> shapes(up).shape
-        torch.Size([1, 1152])
+        torch.Size([1, 1344])
     """
 
     mix: Tensor
@@ -98,8 +98,10 @@ class Shapes(nn.Module):
         """Look for the waves."""
         said = self._said(values, there) / self.scale[:, None]
         on = torch.sigmoid(EDGE * (said - self.cut[:, None]))
-        closest = (EDGE * said).unflatten(1, (-1, RIVALS)).softmax(2).flatten(1, 2)
-        found = [part.mean(2) for part in on.chunk(PARTS, 2)] + [said.amax(2), (closest.mean(2) + 1e-12).sqrt()]
+        found = [part.mean(2) for part in on.chunk(PARTS, 2)] + [said.amax(2)]
+        for side in (EDGE, -EDGE):  # most closely, and least
+            first = (side * said).unflatten(1, (-1, RIVALS)).softmax(2).flatten(1, 2)
+            found.append((first.mean(2) + 1e-12).sqrt())
         return torch.cat(found, 1) * or_all(there, values).any(1, keepdim=True)
 
     def _said(self, values: Tensor, there: Tensor | None) -> Tensor:
