@@ -35,7 +35,9 @@ RESULTS = Path(__file__).resolve().parent / "results" / "ablation"
 SETS = [n for n in datasets.names() if n not in ("wikipedia", "charades_sta")]
 VARIANTS = (
     "all parts",
-    "without the kernel machine",
+    "without the kernel machines",
+    "one kernel machine, not three",
+    "without shapes",
     "without the lines",
     "without the trees",
     "without the network",
@@ -45,6 +47,7 @@ VARIANTS = (
     "network and experts that count alike",
     "without hesitation about the network",
 )
+SHAPES = "(shapes)"
 Said = dict[str, np.ndarray]
 
 
@@ -103,7 +106,8 @@ def _one(samples: Any, y: np.ndarray, groups: Any, new: Any, y_new: np.ndarray) 
     else:
         labels = ready.labels
         wanted, truth = np.eye(len(model.classes_))[labels], np.searchsorted(model.classes_, y_new)
-    unseen, answers, trees_pay = _experts(ready.feed, feed, wanted, labels, groups, model.seed)
+    given = ready.feed, feed, wanted, labels, groups, model.seed
+    unseen, answers, trees_pay = _experts(*given)
     held = ready.held
     network = begun._said(held), _network(begun, feed)
 
@@ -118,7 +122,13 @@ def _one(samples: Any, y: np.ndarray, groups: Any, new: Any, y_new: np.ndarray) 
         return {"score": float((said.argmax(1) == truth).mean()), "loss": float(loss.mean())}
 
     def together(
-        names: list[str], *, alike: bool = False, hesitation: float = HESITATION, half: bool = False
+        names: list[str],
+        *,
+        alike: bool = False,
+        hesitation: float = HESITATION,
+        half: bool = False,
+        unseen: Said = unseen,
+        answers: Said = answers,
     ) -> np.ndarray:
         even = np.full(len(names), 1 / len(names))
         rows = np.ones(len(wanted))
@@ -133,10 +143,20 @@ def _one(samples: Any, y: np.ndarray, groups: Any, new: Any, y_new: np.ndarray) 
         return np.asarray(parts[0] * network[1] + parts[1] * after)
 
     lines = [n for n in unseen if n.startswith("line:")]
-    every = ["kernel", *lines, *(["trees"] if trees_pay else [])]
+    trees = ["trees"] if trees_pay else []
+    every = ["kernel", *lines, *trees]
+    plain, plain_answers = unseen, answers
+    if any(n.endswith(SHAPES) for n in lines):
+        shortest, consulting.SHORTEST = consulting.SHORTEST, sys.maxsize
+        try:
+            plain, plain_answers, _ = _experts(*given)
+        finally:
+            consulting.SHORTEST = shortest
     ways = {
         "all parts": together(every),
-        "without the kernel machine": together([n for n in every if n != "kernel"] or ["trees"]),
+        "without the kernel machines": together([n for n in every if n != "kernel"] or ["trees"]),
+        "one kernel machine, not three": together(["one kernel", *every[1:]]),
+        "without shapes": together([n for n in every if n in plain], unseen=plain, answers=plain_answers),
         "without the lines": together([n for n in every if n not in lines]),
         "without the trees": together([n for n in every if n != "trees"]),
         "without the network": together(every, hesitation=-1.0),
@@ -160,26 +180,30 @@ def _experts(
         known = (wanted if labels is None else labels)[rows]
         return [own for _, own in c.inner_folds(known, None if groups is None else groups[rows], seed, task)]
 
-    columns, values = c._columns(feed, weight)
+    columns, values = c._columns(feed, weight, seed)
     with torch.no_grad():
         later = torch.cat([columns(*new.batch(rows)) for rows in new.in_order(np.arange(len(new)), 256)])
     rows = c._Rows(values, wanted, labels, weight, cut(np.arange(len(wanted)), seed))
-    machine = c._machine(rows, columns, cut, seed, lambda: False)
-    sharp = 1.0 if labels is None else c.sharpen(machine.unseen, labels, weight)[0]
-    alone = c._joined(columns, machine, sharp, {}, None, {})
-    unseen = {"kernel": sharp * machine.unseen}
-    with torch.no_grad():
-        said = later @ alone.coef + alone.intercept
-        answers = {"kernel": (said if alone.bells is None else said + alone.bells(later)).double().numpy()}
+    machines = c._machines(rows, columns, cut, seed, lambda: False)
+    sharp = [1.0 if labels is None else c.sharpen(m.unseen, labels, weight)[0] for m in machines]
+    unseen, answers = {}, {}
+    for name, some in (("kernel", machines), ("one kernel", machines[:1])):
+        heard = np.array(sharp[: len(some)]) / len(some)
+        alone = c._joined(columns, some, heard, {}, None, {})
+        unseen[name] = np.tensordot(heard, np.stack([m.unseen for m in some]), 1)
+        with torch.no_grad():
+            said = later @ alone.coef + alone.intercept
+            answers[name] = (said if alone.bells is None else said + alone.bells(later)).double().numpy()
     if labels is not None:
-        for name, at in zip(columns.names, columns.places(), strict=True):
+        for name, at in columns.places().items():
             line = c._line(rows, at)
             unseen[f"line:{name}"] = line.unseen
             answers[f"line:{name}"] = later.double().numpy()[:, at] @ line.coef + line.intercept
-    pays = c._trees(rows, unseen, seed, lambda: False)[0] is not None
+    heard_before = {n: said for n, said in unseen.items() if n != "one kernel"}
+    pays = c._trees(rows, heard_before, seed, lambda: False)[0] is not None
     adds, c._adds = c._adds, lambda *given: True
     try:
-        trees, of_trees = c._trees(rows, unseen, seed, lambda: False)
+        trees, of_trees = c._trees(rows, heard_before, seed, lambda: False)
     finally:
         c._adds = adds
     assert trees is not None
