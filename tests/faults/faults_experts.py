@@ -131,7 +131,7 @@ FAULTS_EXPERTS: list[Fault] = [
     ),
     *_group(
         "learn/experts.py",
-        _EXPERTS,
+        f"{_EXPERTS} {_KERNELS}",
         ("widths of bells are forgotten", "bell * torch.exp(-width * distance)", "bell * torch.exp(-distance)"),
         (
             "all machines ask as the first",

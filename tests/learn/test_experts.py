@@ -137,6 +137,14 @@ def test_landmarks_serve_where_rows_are_many(monkeypatch: pytest.MonkeyPatch) ->
     assert np.corrcoef(few.unseen[:, 0], exact.unseen[:, 0])[0, 1] > 0.97
 
 
+def test_machines_search_on_different_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = data(300)
+    monkeypatch.setattr(consulting, "SEARCHED", 100)
+    bells = consulted(X, X["a"][:, 0] + np.sin(2 * X["c"][:, 0])).experts.bells
+    assert bells is not None and len(bells.weights) == consulting.MACHINES
+    assert len({tuple(own.ravel().tolist()) for own in bells.weights}) == consulting.MACHINES
+
+
 def test_too_few_rows_have_no_experts() -> None:
     X = data(8)
     given = {"labels": None, "groups": None, "seed": 0}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
+from intermodal.learn.experts import Bells
 from intermodal.learn.kernels import (
     CONSTANT,
     Kernel,
@@ -135,3 +137,26 @@ def test_a_search_whose_time_is_out_returns_a_start() -> None:
     columns, wanted = data()
     found = searched(columns, wanted, over=lambda: True)
     assert found.linear == dict.fromkeys(NAMES, 1 / 3) and found.joint == 0
+
+
+def test_machines_answer_together_as_one_by_one() -> None:
+    """One asks two blocks alone and together, one asks a third, one asks none: the rows are those of all."""
+    columns, wanted = data()
+    given = (columns, wanted, np.ones(60), parts_of(60))
+    ask = {"linear": dict.fromkeys(NAMES, 0.1), "part": dict.fromkeys(NAMES, 0.0)}
+    kernels = [
+        kernel(),
+        kernel(**ask, bell={"a": 0.0, "b": 0.0, "c": 1.0}, joint=0.0, width=0.3),
+        kernel(**ask, bell=dict.fromkeys(NAMES, 0.0), joint=0.0),
+    ]
+    machines = [fit_exactly(*given, k, Measure.of(columns), lambda said: 0.0, (1.0,)) for k in kernels]
+    places = {"a": slice(0, 3), "b": slice(3, 8), "c": slice(8, 10)}
+    heard, (new, _) = (0.5, 2.0, 1.0), data(7, seed=1)
+    bells = Bells.of(machines, places, heard)
+    assert bells is not None and bells.weights.shape == (2, 4, 3) and bells.marks.shape == (60, 10)
+    found = bells(torch.from_numpy(np.hstack(list(new.values()))).float())
+    dots, distances = Measure.of(columns).between(new, columns)
+    bare = {m: 0 * dot for m, dot in dots.items()}
+    by_hand = [h * k.mix(bare, distances) @ m.dual for h, k, m in zip(heard, kernels, machines, strict=True)]
+    assert np.allclose(found.numpy(), sum(by_hand), atol=1e-4)
+    assert Bells.of(machines[2:], places, heard[2:]) is None

@@ -100,7 +100,7 @@ class Shapes(nn.Module):
         on = torch.sigmoid(EDGE * (said - self.cut[:, None]))
         found = [part.mean(2) for part in on.chunk(PARTS, 2)] + [said.amax(2)]
         for side in (EDGE, -EDGE):  # most closely, and least
-            first = (side * said).unflatten(1, (-1, RIVALS)).softmax(2).flatten(1, 2)
+            first = F.log_softmax((side * said).unflatten(1, (-1, RIVALS)), 2).exp().flatten(1, 2)
             found.append((first.mean(2) + 1e-12).sqrt())
         return torch.cat(found, 1) * or_all(there, values).any(1, keepdim=True)
 
