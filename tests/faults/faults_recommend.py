@@ -73,7 +73,7 @@ FAULTS_RECOMMEND = [
     ),
     *_group(
         "find/recommend_network.py",
-        _WHOLE,
+        "tests/find/test_recommend_network.py " + _WHOLE,
         ("ratings are not read", "torch.cat([vectors, batch.rated], -1)", "torch.cat([vectors, batch.rated * 0], -1)"),
         ("the past is not read", "torch.cat([vectors, batch.rated], -1)", "torch.cat([vectors * 0, batch.rated], -1)"),
         ("users are hidden in prediction", "if self.training and self.hide > 0:", "if self.hide > 0:"),
