@@ -60,9 +60,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in KINDS:
-            raise InputError(
-                f'an encoder is {", ".join(KINDS[:-1])} or gru, however: "{kind}"' + did_you_mean(kind, KINDS)
-            )
+            raise InputError(f'an encoder is {NAMED}, however: "{kind}"' + did_you_mean(kind, KINDS))
         if min(d_in, d_model, n_tokens, stride) < 1:
             raise InputError(f"sizes are positive, however: {d_in=}, {d_model=}, {n_tokens=}, {stride=}")
         if kernel % 2 == 0:
