@@ -27,7 +27,10 @@ from intermodal.learn import consulting
 from intermodal.learn.beginning import HESITATION, Begun
 from intermodal.learn.estimators import FusionClassifier, FusionRegressor
 from intermodal.learn.feed import Feed
+from intermodal.learn.lines import fit_line
 from intermodal.learn.losses import mean_of_members, probabilities
+from intermodal.learn.racing import race_trees
+from intermodal.learn.rows import Rows
 from intermodal.learn.splitting import holdouts
 from intermodal.learn.stacking import weigh
 
@@ -180,32 +183,28 @@ def _experts(
         known = (wanted if labels is None else labels)[rows]
         return [own for _, own in c.inner_folds(known, None if groups is None else groups[rows], seed, task)]
 
-    columns, values = c._columns(feed, weight, seed)
+    columns, values = c.make_columns(feed, weight, seed)
     with torch.no_grad():
         later = torch.cat([columns(*new.batch(rows)) for rows in new.in_order(np.arange(len(new)), 256)])
-    rows = c._Rows(values, wanted, labels, weight, cut(np.arange(len(wanted)), seed))
-    machines = c._machines(rows, columns, cut, seed, lambda: False)
+    rows = Rows(values, wanted, labels, weight, cut(np.arange(len(wanted)), seed))
+    machines = c.fit_machines(rows, columns, cut, seed, lambda: False)
     sharp = [1.0 if labels is None else c.sharpen(m.unseen, labels, weight)[0] for m in machines]
     unseen, answers = {}, {}
     for name, some in (("kernel", machines), ("one kernel", machines[:1])):
         heard = np.array(sharp[: len(some)]) / len(some)
-        alone = c._joined(columns, some, heard, {}, None, {})
+        alone = c.joined(columns, some, heard, {}, None, {})
         unseen[name] = np.tensordot(heard, np.stack([m.unseen for m in some]), 1)
         with torch.no_grad():
             said = later @ alone.coef + alone.intercept
             answers[name] = (said if alone.bells is None else said + alone.bells(later)).double().numpy()
     if labels is not None:
         for name, at in columns.places().items():
-            line = c._line(rows, at)
+            line = fit_line(rows, at)
             unseen[f"line:{name}"] = line.unseen
             answers[f"line:{name}"] = later.double().numpy()[:, at] @ line.coef + line.intercept
     heard_before = {n: said for n, said in unseen.items() if n != "one kernel"}
-    pays = c._trees(rows, heard_before, seed, lambda: False)[0] is not None
-    adds, c._adds = c._adds, lambda *given: True
-    try:
-        trees, of_trees = c._trees(rows, heard_before, seed, lambda: False)
-    finally:
-        c._adds = adds
+    pays = race_trees(rows, heard_before, seed, lambda: False)[0] is not None
+    trees, of_trees = race_trees(rows, heard_before, seed, lambda: False, always=True)
     assert trees is not None
     unseen["trees"], answers["trees"] = of_trees, trees(later).double().numpy()
     return unseen, answers, pays

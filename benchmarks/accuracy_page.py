@@ -24,15 +24,15 @@ Every number here is printed by `python benchmarks/accuracy.py --table` from the
 set, as a user types it: `FusionClassifier()` or `FusionRegressor()`, with `nan="impute"` where cells are missing. What
 it chooses for itself it chooses by training rows; nothing was chosen by test rows.
 
-The best plain model is the best one *on the test rows* among the best single modality, logistic or ridge regression on
-the concatenation, late fusion, support vectors, random forest and boosting, each with inner selection of its main knob:
-that favours it. They read a sequence by its summary (mean, spread, quarters, mean step, length), as a person would by
-hand; ours reads it by random waves too, so that on utd_mhad part of what it gains is the reading and not the fusion.
-Brackets hold the 95 % interval: over splits the corrected resampled t interval (Nadeau & Bengio 2003), for a single given
-split the bootstrap over test rows (over whole groups where there are groups). A published figure is the greatest one that
-we know of on the same data; its protocol may differ. SE is the standard error of the paired difference. Seconds are those
-of one fit, and include every inner choice. A calibration error on few test rows is mostly chance, also of a model without
-fault. A dash means: not measured, or not defined.
+The best plain model is the best one *on the test rows* among the best single modality, logistic or ridge regression
+on the concatenation, late fusion, support vectors, random forest and boosting, each with inner selection of its main
+knob: that favours it. They read a sequence by its summary (mean, spread, quarters, mean step, length), as a person
+would by hand; ours reads it by random waves too, so that on utd_mhad part of what it gains is the reading and not the
+fusion. Brackets hold the 95 % interval: over splits the corrected resampled t interval (Nadeau & Bengio 2003), for a
+single given split the bootstrap over test rows (over whole groups where there are groups). A published figure is the
+greatest one that we know of on the same data; its protocol may differ. SE is the standard error of the paired
+difference. Seconds are those of one fit, and include every inner choice. A calibration error on few test rows is
+mostly chance, also of a model without fault. A dash means: not measured, or not defined.
 
 A set is a file of data. Where a file has several rows (two targets of cll, mosi with and without the dialogue), the set
 counts as won only when each of its rows is. mosi has a published figure with the dialogue only. What wikipedia

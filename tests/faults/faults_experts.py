@@ -108,17 +108,6 @@ FAULTS_EXPERTS: list[Fault] = [
         _EXPERTS,
         ("groups are torn", "None if groups is None else groups[rows], seed, task)", "None, seed, task)"),
         ("rows of no weight teach", "counts = np.flatnonzero(weight > 0)", "counts = np.arange(len(weight))"),
-        ("trees always go on", "if i == 0 and not _adds(", "if False and not _adds("),
-        (
-            "trees answer rows that they saw",
-            "answers[own] = asked(grown(rows.rest(i)), own)",
-            "answers[own] = asked(grown(np.arange(len(known))), own)",
-        ),
-        (
-            "a line answers rows that it saw",
-            "coef, intercept = _logistic(scaled[rest], rows, rest, strength)",
-            "coef, intercept = _logistic(scaled, rows, np.arange(len(scaled)), strength)",
-        ),
         (
             "bells are not weighed",
             "Bells.of(machines, places, heard.tolist())",
@@ -128,6 +117,25 @@ FAULTS_EXPERTS: list[Fault] = [
         ("the first machine speaks for all", "heard = np.array(sharp) / len(machines)", "heard = np.eye(3)[0] * sharp"),
         ("vectors and words have shapes", "np.median(modality.lengths[rows]) < SHORTEST", "False"),
         ("time is never out", "if rows.labels is not None and not over():", "if rows.labels is not None:"),
+    ),
+    *_group(
+        "learn/racing.py",
+        _EXPERTS,
+        ("trees always go on", "if i == 0 and not always and not _adds(", "if False and not _adds("),
+        (
+            "trees answer rows that they saw",
+            "answers[own] = asked(grown(rows.rest(i)), own)",
+            "answers[own] = asked(grown(np.arange(len(known))), own)",
+        ),
+    ),
+    *_group(
+        "learn/lines.py",
+        _EXPERTS,
+        (
+            "a line answers rows that it saw",
+            "coef, intercept = _logistic(scaled[rest], rows, rest, strength)",
+            "coef, intercept = _logistic(scaled, rows, np.arange(len(scaled)), strength)",
+        ),
     ),
     *_group(
         "learn/experts.py",

@@ -8,21 +8,22 @@ Shapes: N samples, P columns of all modalities, O outputs.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
 from intermodal.learn.columns import Columns, made
 from intermodal.learn.experts import Bells, Experts
 from intermodal.learn.feed import Feed
-from intermodal.learn.kernels import Judge, Machine, Parts, Search, fit_by_marks, fit_exactly
+from intermodal.learn.kernels import Machine, Parts, Search, fit_by_marks, fit_exactly
+from intermodal.learn.lines import Line, fit_line
+from intermodal.learn.racing import race_trees
+from intermodal.learn.rows import Rows
 from intermodal.learn.shapes import SHORTEST, Shapes
-from intermodal.learn.stacking import loss_of, sharpen, weigh
+from intermodal.learn.stacking import sharpen, weigh
 from intermodal.learn.straight import inner_folds
 from intermodal.learn.trees import Trees
 
@@ -37,10 +38,6 @@ MACHINES = 3
 """Kernel machines, whose answers are averaged: a search is led by chance, three are led apart."""
 CUTS = 3
 """Ways to cut the rows into folds, on which a kernel is searched for."""
-STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Inverse penalties of the logistic lines, the strongest penalty first."""
-BRANCHING = 100
-"""Columns, at most, that trees are grown on: those that alone say most."""
 ROWS = 256
 
 
@@ -95,26 +92,26 @@ def consult(
     parts = cut(counts, seed)
     if not parts:
         return None
-    columns, values = _columns(feed, weight, seed)
-    rows = _Rows(values[counts], wanted[counts], None if labels is None else labels[counts], weight[counts], parts)
-    machines = _machines(rows, columns, lambda some, seed: cut(counts[some], seed), seed, over)
+    columns, values = make_columns(feed, weight, seed)
+    rows = Rows(values[counts], wanted[counts], None if labels is None else labels[counts], weight[counts], parts)
+    machines = fit_machines(rows, columns, lambda some, seed: cut(counts[some], seed), seed, over)
     sharp = [1.0 if rows.labels is None else sharpen(m.unseen, rows.labels, rows.weight)[0] for m in machines]
     heard = np.array(sharp) / len(machines)
     said = {"kernel": np.tensordot(heard, np.stack([m.unseen for m in machines]), 1)}
-    lines: dict[str, _Line] = {}
+    lines: dict[str, Line] = {}
     for name, at in columns.places().items():
         if rows.labels is not None and not over():
-            lines[name] = _line(rows, at)
+            lines[name] = fit_line(rows, at)
             said[f"line:{name}"] = lines[name].unseen
     trees = None
     if not over():
-        trees, answers = _trees(rows, said, seed, over)
+        trees, answers = race_trees(rows, said, seed, over)
         if trees is not None:
             said["trees"] = answers
     even = [1 / len(said)] * len(said)
     found = weigh(list(said.values()), rows.labels, rows.wanted, rows.weight, first=even)
     shares = dict(zip(said, found.tolist(), strict=True))
-    experts = _joined(columns, machines, shares["kernel"] * heard, lines, trees, shares)
+    experts = joined(columns, machines, shares["kernel"] * heard, lines, trees, shares)
     unseen = np.zeros((len(weight), wanted.shape[1]))
     unseen[counts] = np.tensordot(found, np.stack(list(said.values())), 1)
     others = np.flatnonzero(weight <= 0)
@@ -124,31 +121,8 @@ def consult(
     return Consulted(experts.to(feed.device), unseen, shares)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows that count: columns and target, and how they are cut."""
-
-    columns: np.ndarray
-    wanted: np.ndarray
-    labels: np.ndarray | None
-    weight: np.ndarray
-    parts: Parts
-
-    def rest(self, i: int) -> np.ndarray:
-        """All rows but those of a fold."""
-        return np.concatenate([rows for j, rows in enumerate(self.parts) if j != i])
-
-    def judge(self, rows: np.ndarray | slice = slice(None)) -> Judge:
-        """The loss of answers to these rows, as sure as serves them best."""
-        labels, wanted, weight = self.labels, self.wanted[rows], self.weight[rows]
-        if labels is None:
-            return lambda said: loss_of(said, None, wanted, weight)
-        own = labels[rows]
-        return lambda said: sharpen(said, own, weight)[1]
-
-
-def _columns(feed: Feed, weight: np.ndarray, seed: int) -> tuple[Columns, np.ndarray]:
-    """The columns fitted on the rows that count, and all rows by them, (N, P) in float64."""
+def make_columns(feed: Feed, weight: np.ndarray, seed: int) -> tuple[Columns, np.ndarray]:
+    """Fit the columns on the rows that count; return them, and all rows by them, (N, P) in float64."""
     names = feed.samples.names
     shapes = {name: _shapes(feed, name, weight, seed + i) for i, name in enumerate(names)}
     pieces: list[list[list[Tensor]]] = [[] for _ in names]
@@ -176,10 +150,10 @@ def _shapes(feed: Feed, name: str, weight: np.ndarray, seed: int) -> Shapes | No
     return Shapes.fit(x[name], present.get(name), seed)
 
 
-def _machines(
-    rows: _Rows, columns: Columns, cut: Callable[[np.ndarray, int], Parts], seed: int, over: Callable[[], bool]
+def fit_machines(
+    rows: Rows, columns: Columns, cut: Callable[[np.ndarray, int], Parts], seed: int, over: Callable[[], bool]
 ) -> list[Machine]:
-    """Kernel machines that differ in the rows or folds on which their kernels were searched for, one at least."""
+    """Fit kernel machines that differ in the rows or folds on which their kernels were searched for, one at least."""
     n, split, machines = len(rows.wanted), columns.places(), []
     every = {block: rows.columns[:, at] for block, at in split.items()}
     marks = np.random.default_rng(seed).permutation(n)
@@ -202,7 +176,7 @@ def _machines(
     return machines
 
 
-def _searched(rows: _Rows, cut: Callable[[np.ndarray, int], Parts], seed: int) -> tuple[np.ndarray, list[Parts]]:
+def _searched(rows: Rows, cut: Callable[[np.ndarray, int], Parts], seed: int) -> tuple[np.ndarray, list[Parts]]:
     """Rows to search a kernel on, and ways to cut them into folds.
 
     These are not the folds by which the machine is weighed later: it was chosen for being right on them.
@@ -213,121 +187,15 @@ def _searched(rows: _Rows, cut: Callable[[np.ndarray, int], Parts], seed: int) -
     return (some, cuts) if cuts else (np.arange(n), [rows.parts])  # too few of a class among these rows
 
 
-@dataclass(frozen=True)
-class _Line:
-    """Logits that are straight lines in the columns of one modality."""
-
-    coef: np.ndarray
-    intercept: np.ndarray
-    unseen: np.ndarray
-
-
-def _line(rows: _Rows, at: slice) -> _Line:
-    """Logistic regression on one modality: with the others' it makes a late fusion whose weights are learned."""
-    say, back = (at.stop - at.start) ** -0.5, None
-    scaled = rows.columns[:, at] * say
-    if scaled.shape[1] > len(scaled):  # as many directions as rows say the same
-        left, size, back = scipy.linalg.svd(scaled, full_matrices=False, check_finite=False)
-        scaled = left * size
-    tried: list[tuple[float, float, np.ndarray]] = []
-    for strength in STRENGTHS:
-        said = np.zeros_like(rows.wanted)
-        for i, own in enumerate(rows.parts):
-            rest = rows.rest(i)
-            coef, intercept = _logistic(scaled[rest], rows, rest, strength)
-            said[own] = scaled[own] @ coef + intercept
-        tried.append((rows.judge()(said), strength, said))
-        if len(tried) > 1 and tried[-1][0] > tried[-2][0]:
-            break
-    _, strength, said = min(tried, key=lambda one: one[0])
-    coef, intercept = _logistic(scaled, rows, np.arange(len(scaled)), strength)
-    coef = coef if back is None else back.T @ coef
-    return _Line(coef * say, intercept, said)
-
-
-def _logistic(scaled: np.ndarray, rows: _Rows, at: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients (columns, O) and intercepts (O,); a class that none of these rows has is as rare as can be."""
-    from sklearn.linear_model import LogisticRegression
-
-    assert rows.labels is not None
-    n_classes = rows.wanted.shape[1]
-    coef, intercept = np.zeros((scaled.shape[1], n_classes)), np.full(n_classes, np.log(0.1 / len(at)))
-    known = np.unique(rows.labels[at])
-    if len(known) < 2:
-        intercept[known] = 0.0
-        return coef, intercept
-    model = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fit that stops early is judged like any other
-        model.fit(scaled, rows.labels[at], sample_weight=rows.weight[at])
-    if len(known) == 2:  # one line between two classes
-        model.coef_ = np.vstack([-model.coef_, model.coef_]) / 2
-        model.intercept_ = np.concatenate([-model.intercept_, model.intercept_]) / 2
-    coef[:, known], intercept[known] = model.coef_.T, model.intercept_
-    return coef, intercept
-
-
-def _trees(
-    rows: _Rows, said: Mapping[str, np.ndarray], seed: int, over: Callable[[], bool]
-) -> tuple[Trees | None, np.ndarray]:
-    """Boosted trees, and what they said of each row unseen; None where they add nothing on the first fold.
-
-    They cost the most by far, so they go on only where the first fold is promising.
-    """
-    n_classes = None if rows.labels is None else rows.wanted.shape[1]
-    known = rows.wanted if rows.labels is None else rows.labels
-
-    def grown(at: np.ndarray) -> Trees:
-        picked = _telling(rows.columns[at], rows.wanted[at])
-        trees = Trees.fit(rows.columns[at][:, picked], known[at], rows.weight[at], n_classes=n_classes, seed=seed)
-        return trees.among(picked)
-
-    def asked(trees: Trees, at: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return trees(torch.from_numpy(rows.columns[at]).float()).double().numpy()
-
-    answers = np.zeros_like(rows.wanted)
-    for i, own in enumerate(rows.parts):
-        if i and over():
-            return None, answers
-        answers[own] = asked(grown(rows.rest(i)), own)
-        if i == 0 and not _adds(rows, said, answers, own):
-            return None, answers
-    return grown(np.arange(len(known))), answers
-
-
-def _adds(rows: _Rows, said: Mapping[str, np.ndarray], answers: np.ndarray, own: np.ndarray) -> bool:
-    """True where the answers to a fold lower the loss of the others' by more than a hundredth."""
-    labels = None if rows.labels is None else rows.labels[own]
-    given = (labels, rows.wanted[own], rows.weight[own])
-    others = [s[own] for s in said.values()]
-    first = [1 / len(others)] * len(others)
-    without = weigh(others, *given, first=first)
-    beside = weigh([*others, answers[own]], *given, first=[*without, 0.0], held=10.0)
-    before = loss_of(np.tensordot(without, np.stack(others), 1), *given)
-    after = loss_of(np.tensordot(beside, np.stack([*others, answers[own]]), 1), *given)
-    return after < 0.99 * before
-
-
-def _telling(columns: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The columns that alone say most of the target (the greatest R2 over outputs), in their order."""
-    if columns.shape[1] <= BRANCHING:
-        return np.arange(columns.shape[1])
-    x, y = columns - columns.mean(0), wanted - wanted.mean(0)
-    size = np.outer(np.sqrt((x**2).sum(0)), np.sqrt((y**2).sum(0)))
-    told = ((x.T @ y / np.maximum(size, 1e-12)) ** 2).sum(1)
-    return np.sort(np.argsort(-told, kind="stable")[:BRANCHING])
-
-
-def _joined(
+def joined(
     columns: Columns,
     machines: Sequence[Machine],
     heard: np.ndarray,
-    lines: Mapping[str, _Line],
+    lines: Mapping[str, Line],
     trees: Trees | None,
     shares: Mapping[str, float],
 ) -> Experts:
-    """All experts as one module, each times what it counts."""
+    """Put all experts together as one module, each times what it counts."""
     places = columns.places()
     coef = sum(h * np.vstack([m.coef[block] for block in places]) for h, m in zip(heard, machines, strict=True))
     intercept = sum(h * m.constant for h, m in zip(heard, machines, strict=True))
