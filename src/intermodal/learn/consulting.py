@@ -35,7 +35,7 @@ MARKS = 1024
 HURRIED = 128
 """Rows that it compares with: usually, and once time is out."""
 MACHINES = 3
-"""Kernel machines, whose answers are averaged: a search is led by chance, three are led apart."""
+"""Kernel machines, whose answers are averaged: a search is led by chance, three are led apart. With landmarks, one."""
 CUTS = 3
 """Ways to cut the rows into folds, on which a kernel is searched for."""
 ROWS = 256
@@ -157,8 +157,7 @@ def fit_machines(
     n, split, machines = len(rows.wanted), columns.places(), []
     every = {block: rows.columns[:, at] for block, at in split.items()}
     marks = np.random.default_rng(seed).permutation(n)
-    hurry = False
-    for number in range(MACHINES):
+    for number in range(MACHINES if n <= EXACT else 1):
         if number and over():
             break
         some, cuts = _searched(rows, cut, seed + number)
@@ -166,10 +165,10 @@ def fit_machines(
         search = Search(few, rows.wanted[some], rows.weight[some], cuts, rows.judge(some), over)
         given = (every, rows.wanted, rows.weight, rows.parts, search.best(), search.measure, rows.judge())
         factors = (1.0,) if n == len(some) else (1.0, 10**-0.5)
-        hurry = hurry or over()
+        hurry = over()
         if n <= EXACT and not hurry:
             machines.append(fit_exactly(*given, factors))
-        elif hurry and number:  # the others compare with more rows
+        elif number:  # the others compare with more rows
             break
         else:
             machines.append(fit_by_marks(*given, factors, np.sort(marks[: HURRIED if hurry else MARKS])))
