@@ -1,7 +1,8 @@
 """What happens in a sequence, and when: how often, and how much, random waves are found in each quarter of it.
 
 Source: Dempster et al. 2020 (ROCKET) and 2021 (MiniRocket): random convolutions and the share of time that they are
-on, read by a linear model, classify time series as well as any network; Tan et al. 2022 for several such counts.
+on, read by a linear model, classify time series as well as any network; Tan et al. 2022 (MultiRocket) for several
+such numbers; Dempster et al. 2023 (Hydra) for rivals, of which one is the closest.
 
 Shapes: B batch, T tokens, D width, W waves, F columns.
 """
