@@ -35,11 +35,7 @@ FAULTS_EXPERTS: list[Fault] = [
         ("beyond its end it is zero", 'mode="replicate"', 'mode="constant"'),
         ("every wave has one distance", "dilation=distance", "dilation=1"),
         ("waves look at every channel", "np.where(rank < most,", "np.where(rank < width,"),
-        (
-            "rows without it teach",
-            "said = drawn._said(values[some]",
-            "said = drawn._said(values * 1 if there is None else values",
-        ),
+        ("rows without it teach", "some = or_all(there, values).any(1)", "some = torch.ones(len(values)).bool()"),
         ("the cut is zero", "sigmoid(EDGE * (said - self.cut[:, None]))", "sigmoid(EDGE * said)"),
         ("first and last of eight are one", "(side * said).unflatten", "(EDGE * said).unflatten"),
         ("nothing says something", " * or_all(there, values).any(1, keepdim=True)", ""),
@@ -47,8 +43,8 @@ FAULTS_EXPERTS: list[Fault] = [
     *_group(
         "nn/encoders.py",
         "tests/nn/test_encoders.py tests/learn/test_centred.py",
-        ("the level stays in", "x if level is None else x - level", "x"),
-        ("the level is lost", "tokens = tokens + self.level(level)", "tokens = tokens"),
+        ("the level stays in", "x, level = x - mean, self.level(mean)", "level = self.level(mean)"),
+        ("the level is lost", "tokens = tokens + level", "tokens = tokens"),
         ("the level is always seen", "return said * (drawn >= FORGOTTEN)", "return said"),
         ("the level is forgotten in answers too", "        if not self.training:\n            return said\n", ""),
         (

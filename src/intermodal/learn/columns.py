@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from intermodal.learn.folder import part_of
 from intermodal.learn.shapes import Shapes
 from intermodal.nn.blank import blank
 from intermodal.nn.fused import or_all
@@ -101,11 +102,8 @@ class Columns(nn.Module):
     def restored(cls, names: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Columns:
         """Put together what `state_dict` took apart."""
         own = {k: v for k, v in tensors.items() if "." not in k}
-        parts = sorted({k.split(".")[1] for k in tensors if "." in k})
-        shapes = {
-            i: Shapes(**{k.rsplit(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"shapes.{i}.")})
-            for i in parts
-        }
+        numbers = sorted({k.split(".")[1] for k in tensors if "." in k})
+        shapes = {i: Shapes(**part_of(tensors, f"shapes.{i}.")) for i in numbers}
         return cls(names, **own, shapes=shapes)
 
     @classmethod

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from intermodal.learn.columns import Columns
+from intermodal.learn.folder import part_of
 from intermodal.learn.trees import Trees
 
 if TYPE_CHECKING:
@@ -128,13 +129,9 @@ class Experts(nn.Module):
     @classmethod
     def restored(cls, names: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Experts:
         """Put together what `state_dict` took apart."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        bells, trees = part("bells."), part("trees.")
+        bells, trees = part_of(tensors, "bells."), part_of(tensors, "trees.")
         return cls(
-            Columns.restored(names, part("columns.")),
+            Columns.restored(names, part_of(tensors, "columns.")),
             tensors["coef"],
             tensors["intercept"],
             Bells(**bells) if bells else None,

@@ -103,15 +103,18 @@ class Encoder(nn.Module):
             tokens = project(self.project, x).unflatten(-1, (self.n_tokens, -1))  # type: ignore[no-untyped-call]
             present = None if present is None else present.unsqueeze(1).expand(-1, self.n_tokens)
         else:
-            level = None if self.level is None else mean_present(x, present).unsqueeze(1)
-            tokens = project(self.project, x if level is None else x - level)
+            level: Tensor | None = None
+            if self.level is not None:
+                mean = mean_present(x, present).unsqueeze(1)
+                x, level = x - mean, self.level(mean)
+            tokens = project(self.project, x)
             if self.over_time is not None and tokens.numel() > 0:
                 tokens = tokens + self._over_time(_blank(tokens, present), present)
             if self.stride > 1:
                 tokens, present = _join(_blank(tokens, present), present, self.stride)
             tokens = tokens + positions(tokens, present)
-            if self.level is not None and level is not None:
-                tokens = tokens + self.level(level)
+            if level is not None:
+                tokens = tokens + level
         return _blank(tokens, present), present
 
     def _over_time(self, tokens: Tensor, present: Tensor | None) -> Tensor:
